@@ -1,0 +1,50 @@
+"""Batch normalisation (Ioffe & Szegedy 2015, arXiv 1502.03167)."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from plusx import ops
+
+
+class BatchNorm2d(torch.nn.BatchNorm2d):
+    """`y = (x − mean) / sqrt(var + eps) · weight + bias`, statistics by channel over N, H and W.
+
+    Takes the arguments of `torch.nn.BatchNorm2d` and holds the same state: `weight`, `bias`, `running_mean`,
+    `running_var` (each (C,)) and `num_batches_tracked`. In training the batch's own statistics normalise it and move
+    the running ones by `momentum`; in evaluation the running ones normalise.
+
+    Shapes: (N, C, H, W) → (N, C, H, W).
+
+    >>> x = torch.randn(8, 3, 4, 4) * 5 + 2
+    >>> y = BatchNorm2d(3)(x)
+    >>> bool(y.mean().abs() < 1e-5)
+    True
+    """
+
+    def __init__(self, *args: Any, engine: str | None = None, **kwargs: Any) -> None:
+        """Build the layer; `engine` None leaves the choice to the surroundings."""
+        super().__init__(*args, **kwargs)
+        self.engine = engine
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise each channel of (N, C, H, W)."""
+        self._check_input_dim(x)
+        momentum = self.momentum
+        if self.training and self.track_running_stats and self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+            if momentum is None:  # torch's meaning of None: the plain average over all batches so far
+                momentum = 1.0 / float(self.num_batches_tracked)
+        tracked = not self.training or self.track_running_stats
+        return ops.batch_norm(
+            x,
+            self.running_mean if tracked else None,
+            self.running_var if tracked else None,
+            self.weight,
+            self.bias,
+            training=self.training or self.running_mean is None,
+            momentum=momentum if momentum is not None else 0.0,
+            eps=self.eps,
+            engine=self.engine,
+        )
