@@ -1,0 +1,148 @@
+"""The report page: everything about a run in one HTML file that loads nothing and runs no script."""
+
+import base64
+import re
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from plusx.report.run_files import RunFiles
+from plusx.report.summary import Summary, wilson_interval
+
+Drawings = Mapping[str, Mapping[str, bytes]]
+"""Theme name → figure name → PNG."""
+
+
+def render_page(run: RunFiles, summary: Summary, drawings: Drawings) -> str:
+    """Fill the template with a run's files, its summary and its figures in both themes."""
+    environment = Environment(
+        loader=PackageLoader("plusx.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": percent, "count": count, "duration": duration, "mebibytes": mebibytes}
+    result = run.result
+    reported_correct = round(result["test_accuracy"] * summary.total)
+    return environment.get_template("page.html.jinja").render(
+        result=result,
+        epochs=run.epochs,
+        has_validation=any(row["validation_accuracy"] is not None for row in run.epochs),
+        summary=summary,
+        hardest_first=sorted(summary.class_rows, key=lambda row: (row.accuracy is None, row.accuracy)),
+        interval=wilson_interval(reported_correct, summary.total),
+        evaluated_again=summary.correct != reported_correct,
+        figures={theme: {name: _data_uri(png) for name, png in of.items()} for theme, of in drawings.items()},
+        alternatives={
+            "curves": _describe_curves(run),
+            "confusion": _describe_confusion(summary),
+            "mistakes": _describe_mistakes(summary),
+        },
+        terminal=None if run.terminal is None else inline_svg(run.terminal),
+        settings=run.settings,
+        environment=run.environment,
+        command=reproduce_command(result),
+    )
+
+
+def reproduce_command(result: Mapping[str, Any]) -> str:
+    """The command line that trains the same run again, quoted for a shell.
+
+    >>> reproduce_command({"recipe": "fast", "seed": 0, "epochs": 8, "engine": "native"})
+    'plusx train fast --seed 0 --epochs 8 --engine native'
+    """
+    words = ["plusx", "train", str(result["recipe"])]
+    for option in ("seed", "epochs", "engine"):
+        words += [f"--{option}", str(result[option])]
+    return shlex.join(words)
+
+
+def inline_svg(svg: str) -> Markup:
+    """An SVG file as markup inside a page: without its prolog, and without fonts from the network.
+
+    rich names a web font and a local fallback; the fallback is enough, as every glyph has its place.
+
+    >>> print(inline_svg('<?xml version="1.0"?><svg><style>@font-face {src: url(x)} a {}</style></svg>'))
+    <svg><style> a {}</style></svg>
+    """
+    without_fonts = re.sub(r"@font-face\s*\{[^}]*\}", "", svg)
+    return Markup(without_fonts[without_fonts.index("<svg") :])
+
+
+def percent(share: float | None) -> str:
+    """A share of one in percent, a dash for none.
+
+    >>> percent(0.9341), percent(None)
+    ('93.41\\xa0%', '–')
+    """
+    return "–" if share is None else f"{100 * share:.2f}\u00a0%"
+
+
+def count(number: float) -> str:
+    """A whole number with narrow spaces between thousands.
+
+    >>> count(11173962)
+    '11\\u202f173\\u202f962'
+    """
+    return f"{number:,.0f}".replace(",", "\u202f")
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds for a reader, a dash for none.
+
+    >>> duration(41.23), duration(418), duration(7384), duration(None)
+    ('41.2\\xa0s', '6\\xa0min 58\\xa0s', '2\\xa0h 3\\xa0min', '–')
+    """
+    if seconds is None:
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.1f}\u00a0s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}\u00a0min {rest}\u00a0s"
+    return f"{minutes // 60}\u00a0h {minutes % 60}\u00a0min"
+
+
+def mebibytes(size: float | None) -> str:
+    """Bytes in MiB, a dash for none.
+
+    >>> mebibytes(1 << 30)
+    '1\\u202f024\\xa0MiB'
+    """
+    return "–" if size is None else f"{count(size / 2**20)}\u00a0MiB"
+
+
+def _data_uri(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+def _describe_curves(run: RunFiles) -> str:
+    last = run.epochs[-1]
+    return (
+        f"Accuracy, loss and learning rate over {len(run.epochs)} epochs. In the last one: "
+        f"train accuracy {percent(last['train_accuracy'])}, test accuracy {percent(last['test_accuracy'])}."
+    )
+
+
+def _describe_confusion(summary: Summary) -> str:
+    worst = max(summary.class_rows, key=lambda row: row.confused)
+    if worst.confused_with is None:
+        return f"Confusion matrix of {len(summary.classes)} classes without a mistake."
+    return (
+        f"Confusion matrix of {len(summary.classes)} classes. The most frequent mistake: {worst.name} "
+        f"taken for {worst.confused_with}, {worst.confused} of {worst.total} pictures."
+    )
+
+
+def _describe_mistakes(summary: Summary) -> str:
+    if not summary.mistakes:
+        return "No mistakes to show."
+    listed = (
+        f"{mistake.true} taken for {mistake.predicted} ({100 * mistake.confidence:.0f} %)"
+        for mistake in summary.mistakes
+    )
+    return f"Pictures named wrong, the surest first: {'; '.join(listed)}."

@@ -1,0 +1,107 @@
+"""What a run directory tells: read with clear errors, written whole or not at all."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from plusx.errors import UserError
+
+RESULT_KEYS = frozenset(
+    {
+        *("recipe", "model", "parameters", "epochs", "seed", "engine", "device"),
+        *("test_accuracy", "test_accuracy_tta", "train_accuracy", "seconds", "images_per_second"),
+        *("peak_memory_bytes", "plusx_version", "torch_version"),
+    }
+)
+EPOCH_KEYS = frozenset(
+    {
+        *("epoch", "learning_rate", "train_loss", "train_accuracy", "test_loss", "test_accuracy"),
+        *("validation_loss", "validation_accuracy", "seconds_train", "seconds_evaluate", "images_per_second"),
+    }
+)
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """The readable files of one run."""
+
+    settings: str
+    """`recipe.toml`, as it stands."""
+    epochs: list[dict[str, Any]]
+    """A row of `metrics.jsonl` for each epoch, the last one last."""
+    result: dict[str, Any]
+    environment: dict[str, Any]
+    terminal: str | None
+    """`terminal.svg`, or None if no terminal was recorded."""
+
+
+def read_run(run: Path) -> RunFiles:
+    """Read the files that the training left in `run`.
+
+    Raises:
+        UserError: a file is missing, is not what its name says, or lacks a figure.
+
+    >>> read_run(Path("no/such/run"))
+    Traceback (most recent call last):
+    plusx.errors.UserError: no/such/run/recipe.toml can't be read (No such file or directory); give the
+    directory of a finished run
+    """
+    settings = _text(run / "recipe.toml")
+    metrics = run / "metrics.jsonl"
+    lines = _text(metrics).splitlines()
+    epochs = [_object(line, f"{metrics} line {number}", EPOCH_KEYS) for number, line in enumerate(lines, 1)]
+    if not epochs:
+        raise UserError(f"{metrics} is empty: no epoch was finished; train for one epoch at least")
+    result = _object(_text(run / "result.json"), str(run / "result.json"), RESULT_KEYS)
+    environment = _object(_text(run / "environment.json"), str(run / "environment.json"), frozenset())
+    terminal = run / "terminal.svg"
+    return RunFiles(settings, epochs, result, environment, _text(terminal) if terminal.exists() else None)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise UserError(f"{path} can't be read ({reason}); give the directory of a finished run") from error
+
+
+def _object(text: str, where: str, needed: frozenset[str]) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{where} is not JSON ({error.msg}); was the run interrupted? resume it") from error
+    if not isinstance(value, dict):
+        raise UserError(f"{where} is not a JSON object; was it edited by hand? train again")
+    if missing := sorted(needed - value.keys()):
+        raise UserError(f"{where} lacks {', '.join(missing)}; was it written by another version? train again")
+    return value
+
+
+def write_together(contents: Mapping[Path, bytes]) -> None:
+    """Write all files, each whole; on an error before the last byte is on disk, none of them changes.
+
+    Raises:
+        UserError: the directory can't be written.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     write_together({Path(folder) / "a": b"1", Path(folder) / "b": b"2"})
+    ...     sorted(path.name for path in Path(folder).iterdir())
+    ['a', 'b']
+    """
+    temporary: dict[Path, Path] = {}
+    try:
+        for path, content in contents.items():
+            temporary[path] = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+            temporary[path].write_bytes(content)
+        for path, written in temporary.items():
+            os.replace(written, path)
+    except OSError as error:
+        raise UserError(f"{path} can't be written ({error.strerror}); free space or change rights") from error
+    finally:
+        for written in temporary.values():
+            written.unlink(missing_ok=True)
