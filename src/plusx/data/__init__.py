@@ -1,0 +1,35 @@
+"""Data: CIFAR-10 fetched and verified, the embedded sample, and augmentation of whole batches.
+
+>>> import plusx.data
+>>> plusx.data.load("sample").train_images.shape
+(800, 32, 32, 3)
+"""
+
+from plusx.data.augment import Augmentation, Draws, cutout, mirror, reflect_crop
+from plusx.data.cache import Info, cache_folder, cifar10, fetch, info, verify
+from plusx.data.dataset import Dataset, load
+from plusx.data.embedded import sample
+from plusx.data.layouts import Batch
+from plusx.data.records import BATCHES, CLASSES
+from plusx.data.statistics import channel_statistics
+
+__all__ = [
+    "BATCHES",
+    "CLASSES",
+    "Augmentation",
+    "Batch",
+    "Dataset",
+    "Draws",
+    "Info",
+    "cache_folder",
+    "channel_statistics",
+    "cifar10",
+    "cutout",
+    "fetch",
+    "info",
+    "load",
+    "mirror",
+    "reflect_crop",
+    "sample",
+    "verify",
+]

@@ -1,0 +1,173 @@
+"""Augmentation of a whole batch at once, on whatever device it is on: crop, mirror and cutout.
+
+All chance is drawn beforehand (`Augmentation.draw`), a pure function of seed and epoch; applying the draws
+is then plain index arithmetic. So a run that is resumed in the middle of an epoch sees the same pictures
+again.
+
+Pictures are (N, C, H, W), of any dtype; results are in channels-last memory.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What chance decided for each of n pictures, on the CPU; None for what is not done at all.
+
+    `offsets` (n, 2): row and column where the crop begins in the padded picture; `mirrored` (n,), bool;
+    `centers` (n, 2): row and column of the cutout's middle.
+    """
+
+    offsets: Tensor | None = None
+    mirrored: Tensor | None = None
+    centers: Tensor | None = None
+
+    def __getitem__(self, index: Tensor) -> "Draws":
+        """Return the draws of the pictures that `index` selects."""
+        parts = (self.offsets, self.mirrored, self.centers)
+        return Draws(*(None if part is None else part[index] for part in parts))
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Mirrors the pictures, shifts them by up to `crop` pixels, hides a square of side `cutout`.
+
+    `mirror` is "none", "random" (a coin for each picture and epoch) or "alternating" (a coin for each
+    picture once, then the other side at every epoch, so that two epochs in a row show both: Jordan, arXiv
+    2404.00498, section 3.6).
+
+    >>> augmentation = Augmentation(mirror="alternating", crop=2)
+    >>> draws = augmentation.draw(50, 32, 32, seed=1, epoch=3)
+    >>> pictures = torch.rand(50, 3, 32, 32)
+    >>> some = torch.tensor([4, 7])
+    >>> torch.equal(augmentation(pictures, draws)[some], augmentation(pictures[some], draws[some]))
+    True
+    """
+
+    mirror: Literal["none", "random", "alternating"] = "none"
+    crop: int = 0
+    cutout: int = 0
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for an unknown mirror or a negative size."""
+        if self.mirror not in ("none", "random", "alternating") or min(self.crop, self.cutout) < 0:
+            raise ValueError(f'mirror is "none", "random" or "alternating", crop and cutout ≥ 0; got {self}')
+
+    def draw(self, count: int, height: int, width: int, *, seed: int, epoch: int) -> Draws:
+        """Draw for `count` pictures all that an epoch (from 0) needs; the same arguments give the same draws.
+
+        >>> first, second = (Augmentation("alternating").draw(9, 32, 32, seed=5, epoch=e) for e in (0, 1))
+        >>> bool((first.mirrored ^ second.mirrored).all())
+        True
+        """
+        generator = _generator(seed, 1 + epoch)
+        offsets = torch.randint(2 * self.crop + 1, (count, 2), generator=generator) if self.crop else None
+        mirrored = None
+        if self.mirror == "random":
+            mirrored = torch.rand(count, generator=generator) < 0.5
+        elif self.mirror == "alternating":
+            mirrored = (torch.rand(count, generator=_generator(seed, 0)) < 0.5) ^ (epoch % 2 == 1)
+        centers = None
+        if self.cutout:
+            sides = (torch.randint(side, (count,), generator=generator) for side in (height, width))
+            centers = torch.stack(tuple(sides), dim=1)
+        return Draws(offsets, mirrored, centers)
+
+    def __call__(self, pictures: Tensor, draws: Draws) -> Tensor:
+        """Apply the draws to pictures (N, C, H, W): crop, then mirror, then cutout.
+
+        Crop and mirror together move every pixel just once.
+        """
+        if draws.offsets is not None or draws.mirrored is not None:
+            pictures = _pick(pictures, *_source(pictures, draws.offsets, self.crop, draws.mirrored))
+        return pictures if draws.centers is None else cutout(pictures, draws.centers, self.cutout)
+
+
+def reflect_crop(pictures: Tensor, offsets: Tensor, padding: int) -> Tensor:
+    """Pad each picture by reflection and cut its own size out of it, from `offsets` (N, 2) in 0…2·padding.
+
+    Pixel (i, j) of the result is pixel (r(i + o_i − P), r(j + o_j − P)) of the picture, where r reflects at
+    the first and the last pixel: …, 2, 1, 0, 1, 2, …. Raises `ValueError` if P is not less than H and W.
+
+    >>> row = torch.arange(4.0).expand(1, 1, 4, 4)
+    >>> reflect_crop(row, torch.tensor([[2, 0]]), 2)[0, 0, 0]
+    tensor([2., 1., 0., 1.])
+    """
+    return _pick(pictures, *_source(pictures, offsets, padding, None))
+
+
+def mirror(pictures: Tensor, mirrored: Tensor) -> Tensor:
+    """Mirror the pictures whose `mirrored` (N,) is true, left to right: pixel (i, j) becomes (i, W − 1 − j).
+
+    >>> row = torch.arange(4.0).expand(2, 1, 1, 4)
+    >>> mirror(row, torch.tensor([True, False]))[:, 0, 0]
+    tensor([[3., 2., 1., 0.],
+            [0., 1., 2., 3.]])
+    """
+    return _pick(pictures, *_source(pictures, None, 0, mirrored))
+
+
+def cutout(pictures: Tensor, centers: Tensor, size: int) -> Tensor:
+    """Fill a square of side `size` around `centers` (N, 2) with 0; what lies outside is cut off.
+
+    The square begins size // 2 before the center (DeVries and Taylor, arXiv 1708.04552). In normalised
+    pictures 0 is the mean colour.
+
+    >>> cutout(torch.ones(1, 1, 3, 3), torch.tensor([[0, 1]]), 2)[0, 0]
+    tensor([[0., 0., 1.],
+            [1., 1., 1.],
+            [1., 1., 1.]])
+    """
+    begin = centers.to(pictures.device) - size // 2
+    rows, columns = (
+        (torch.arange(side, device=pictures.device) - begin[:, axis, None]).ge(0)
+        & (torch.arange(side, device=pictures.device) - begin[:, axis, None]).lt(size)
+        for axis, side in enumerate(pictures.shape[2:])
+    )
+    hidden = rows[:, None, :, None] & columns[:, None, None, :]
+    return pictures.masked_fill(hidden, 0).contiguous(memory_format=torch.channels_last)
+
+
+def _generator(seed: int, stream: int) -> torch.Generator:
+    # SeedSequence mixes the pair into one well-spread 32-bit number: all that torch's generator takes.
+    mixed = int(np.random.SeedSequence((seed, stream)).generate_state(1)[0])
+    return torch.Generator().manual_seed(mixed)
+
+
+def _source(
+    pictures: Tensor, offsets: Tensor | None, padding: int, mirrored: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Return the source row of each row (N, H) and the source column of each column (N, W)."""
+    count, _, height, width = pictures.shape
+    if padding >= min(height, width):
+        raise ValueError(f"a {height}×{width} picture can't be padded by {padding} by reflection")
+    start = torch.zeros(count, 2, dtype=torch.long) if offsets is None else offsets - padding
+    start = start.to(pictures.device)
+    rows = _reflect(start[:, :1] + torch.arange(height, device=start.device), height)
+    columns = _reflect(start[:, 1:] + torch.arange(width, device=start.device), width)
+    if mirrored is not None:
+        columns = torch.where(mirrored.to(start.device)[:, None], columns.flip(1), columns)
+    return rows, columns
+
+
+def _reflect(index: Tensor, size: int) -> Tensor:
+    return (size - 1) - ((size - 1) - index.abs()).abs()
+
+
+def _pick(pictures: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Gather pixel (rows[n, i], columns[n, j]) of picture n into place (n, i, j).
+
+    In channels-last memory a pixel is one short row of C numbers, so the whole batch is a table of N·H·W
+    rows, and the gather is one selection of rows.
+    """
+    count, channels, height, width = pictures.shape
+    table = pictures.permute(0, 2, 3, 1).reshape(-1, channels)
+    first = torch.arange(count, device=rows.device)[:, None] * height
+    pixels = ((first + rows) * width)[:, :, None] + columns[:, None, :]
+    picked = table.index_select(0, pixels.flatten())
+    return picked.view(count, height, width, channels).permute(0, 3, 1, 2)

@@ -1,0 +1,185 @@
+"""Where CIFAR-10 lives on this machine: fetched once, checked every time, shared by every process.
+
+Files only ever appear whole (written under another name, then renamed), so reading needs no lock; fetching
+does.
+"""
+
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+from filelock import FileLock, Timeout
+from rich.console import Console
+
+from plusx.data.layouts import ARCHIVE, FOLDER, Batch, survey
+from plusx.data.records import BATCHES, CLASSES, Images, Labels, Split, decode, of_split
+from plusx.data.sources import SOURCES, Source, SourceError
+from plusx.data.statistics import channel_statistics
+from plusx.errors import UserError
+
+
+def cache_folder() -> Path:
+    """Return the folder for downloads: the variable `PLUSX_CACHE`, or the user's cache folder."""
+    chosen = os.environ.get("PLUSX_CACHE")
+    return (
+        Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("plusx", appauthor=False))
+    )
+
+
+def fetch(
+    root: Path | str | None = None,
+    *,
+    console: Console | None = None,
+    table: Mapping[str, str] = BATCHES,
+    sources: Mapping[str, Source] = SOURCES,
+) -> dict[str, Batch]:
+    """Return every batch of `table`, sound; what is missing or damaged under `root` is fetched first.
+
+    `root` is a folder that holds, or is to hold, CIFAR-10 (None: `cache_folder()`). The sources are tried in
+    order, and the one that served is named on `console` (None: standard error). Raises `UserError` when none
+    can serve or the folder can't be written.
+    """
+    folder = cache_folder() if root is None else Path(root)
+    console = console or Console(stderr=True)
+    try:
+        found = survey(folder, table)
+        if _wanted(found, table):
+            if folder.is_file():
+                raise UserError(f"{folder} is not a whole, sound CIFAR-10; name a folder to fetch it into")
+            folder.mkdir(parents=True, exist_ok=True)
+            with _lock(folder, console):
+                found = survey(folder, table)  # another process may have fetched it meanwhile
+                _mend(folder, found, table, sources, console)
+    except OSError as error:
+        raise UserError(
+            f"{folder}: {error.strerror or error}; PLUSX_CACHE=DIR chooses another folder"
+        ) from error
+    return found
+
+
+def verify(root: Path | str | None = None, table: Mapping[str, str] = BATCHES) -> tuple[Batch, ...]:
+    """Return each batch of `table` as it is under `root` (None: the cache), with its fault if it has one.
+
+    >>> verify("no/such/folder")[0].fault
+    'missing'
+    """
+    folder = cache_folder() if root is None else Path(root)
+    found = survey(folder, table)
+    return tuple(found.get(name, Batch(name, str(folder), b"", "missing")) for name in table)
+
+
+@dataclass(frozen=True)
+class Info:
+    """What CIFAR-10 under a folder is: batches, pictures a class, channel statistics."""
+
+    folder: Path
+    batches: tuple[Batch, ...]
+    counts: Mapping[Split, Mapping[str, int]]
+    mean: tuple[float, ...]  # of the train split, in 0…1
+    std: tuple[float, ...]
+
+
+def info(root: Path | str | None = None, table: Mapping[str, str] = BATCHES) -> Info:
+    """Describe CIFAR-10 under `root` (None: the cache), everything counted and computed from the files.
+
+    Raises `UserError`, naming the batch, if one is missing or damaged.
+    """
+    batches = verify(root, table)
+    for batch in batches:
+        if batch.fault:
+            raise UserError(f"{batch.where}: {batch.name}: {batch.fault}; `plusx data fetch` brings it")
+    images, labels = join(batches, "train")
+    counts: dict[Split, dict[str, int]] = {
+        "train": _count(labels),
+        "test": _count(join(batches, "test")[1]),
+    }
+    mean, std = channel_statistics(images)
+    folder = cache_folder() if root is None else Path(root)
+    return Info(folder, batches, counts, tuple(mean.tolist()), tuple(std.tolist()))
+
+
+def _count(labels: Labels) -> dict[str, int]:
+    return dict(zip(CLASSES, np.bincount(labels, minlength=len(CLASSES)).tolist(), strict=True))
+
+
+def join(batches: Iterable[Batch], split: Split) -> tuple[Images, Labels]:
+    """Decode the batches of a split and put them together: pictures (N, 32, 32, 3) and labels (N,)."""
+    chosen = of_split({batch.name: batch for batch in batches}, split)
+    images, labels = zip(*(decode(batch.content) for batch in chosen.values()), strict=True)
+    return np.concatenate(images), np.concatenate(labels)
+
+
+def cifar10(split: Split = "train", root: Path | str | None = None) -> tuple[Images, Labels]:
+    """Return CIFAR-10's pictures (N, 32, 32, 3), uint8, and labels (N,), int64, fetching them if need be.
+
+    N is 50 000 for "train" and 10 000 for "test"; `root` is as for `fetch`, and so are the errors.
+    """
+    if split not in ("train", "test"):
+        raise ValueError(f'a split is "train" or "test", not {split!r}')
+    return join(fetch(root).values(), split)
+
+
+def _wanted(found: Mapping[str, Batch], table: Mapping[str, str]) -> dict[str, str]:
+    """Return the part of the table that isn't there, or is there but damaged."""
+    return {name: digest for name, digest in table.items() if name not in found or found[name].fault}
+
+
+def _lock(folder: Path, console: Console) -> AbstractContextManager[object]:
+    lock = FileLock(folder / ".lock")
+    try:
+        return lock.acquire(timeout=0)
+    except Timeout:
+        console.print("Another process is fetching CIFAR-10; waiting for it.")
+        return lock.acquire()
+
+
+def _mend(
+    folder: Path,
+    found: dict[str, Batch],
+    table: Mapping[str, str],
+    sources: Mapping[str, Source],
+    console: Console,
+) -> None:
+    """Fetch what `found` lacks into `folder`, and enter it there."""
+    for batch in found.values():
+        if batch.fault:
+            console.print(f"{batch.where}: {batch.fault}; fetching it again.", soft_wrap=True)
+    work = folder / "incoming"  # stays after a failure: a transfer that broke goes on from there
+    reasons = []
+    for title, source in sources.items():
+        wanted = _wanted(found, table)
+        if not wanted:
+            break
+        work.mkdir(exist_ok=True)
+        console.print(f"Fetching CIFAR-10 from {title}.")
+        try:
+            for batch in source(work, wanted, console):
+                if batch.fault:
+                    raise SourceError(f"{batch.where}: {batch.fault}")
+                found[batch.name] = _store(folder / FOLDER, batch)
+        except SourceError as error:
+            reasons.append(f"{title}: {error}")
+            console.print(f"Not from {reasons[-1]}.", soft_wrap=True)
+        else:
+            console.print(f"Served by {title}; every SHA-256 is right.", soft_wrap=True)
+    if _wanted(found, table):
+        raise UserError(
+            f"CIFAR-10 could not be fetched ({'; '.join(reasons)}). "
+            f"Put {ARCHIVE} into {folder}, or use the sample."
+        )
+    shutil.rmtree(work, ignore_errors=True)
+
+
+def _store(folder: Path, batch: Batch) -> Batch:
+    """Write the batch under another name, then rename it: nobody ever sees half of it."""
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{batch.name}.bin"
+    temporary = path.with_suffix(".tmp")
+    temporary.write_bytes(batch.content)
+    temporary.replace(path)
+    return replace(batch, where=str(path))

@@ -1,0 +1,56 @@
+"""Shows a transfer: a bar with bytes, rate and time left on a terminal, plain lines elsewhere."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+
+@contextmanager
+def transfer(
+    console: Console, what: str, total: int | None, done: int = 0
+) -> Iterator[Callable[[int], None]]:
+    """Yield a function to call with the bytes done so far, of `total` (None: nobody knows).
+
+    >>> import sys
+    >>> with transfer(Console(file=sys.stdout, width=80), "pictures", 4_000_000) as show:
+    ...     show(1_000_000)
+    ...     show(4_000_000)
+    pictures: 1.0 of 4.0 MB, ... MB/s
+    pictures: 4.0 of 4.0 MB, ... MB/s
+    """
+    if console.is_terminal:
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+        with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as bar:
+            task = bar.add_task(what, total=total, completed=done)
+            yield lambda bytes_done: bar.update(task, completed=bytes_done)
+    else:
+        yield _plain_lines(console, what, total, done)
+
+
+def _plain_lines(console: Console, what: str, total: int | None, done: int) -> Callable[[int], None]:
+    """Return a function that prints a line at every tenth (every 20 MB where nobody knows the end)."""
+    step = total / 10 if total else 20e6
+    began, first, tenths = time.monotonic(), done, int(done / step)
+
+    def show(bytes_done: int) -> None:
+        nonlocal tenths
+        if int(bytes_done / step) > tenths:
+            tenths = int(bytes_done / step)
+            rate = (bytes_done - first) / max(time.monotonic() - began, 1e-3)
+            of_total = f" of {total / 1e6:.1f}" if total else ""
+            console.print(
+                f"{what}: {bytes_done / 1e6:.1f}{of_total} MB, {rate / 1e6:.1f} MB/s", highlight=False
+            )
+
+    return show

