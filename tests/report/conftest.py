@@ -1,5 +1,6 @@
 """A run directory as the training leaves it, with figures that could be true."""
 
+import io
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -29,12 +30,14 @@ class FakeRun(NamedTuple):
         path = self.directory / "result.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
+    def change_metrics(self, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        """Replace each line of `metrics.jsonl` by what `change` makes of it."""
+        rows = map(json.loads, (self.directory / "metrics.jsonl").read_text().splitlines())
+        write_metrics(self.directory, [change(row) for row in rows])
 
-MakeRun = Callable[..., FakeRun]
 
-
-@pytest.fixture
-def make_run(tmp_path: Path) -> MakeRun:
+@pytest.fixture(scope="session")
+def make_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., FakeRun]:
     """Make a run of some epochs on 400 random pictures, of which every `wrong_every`-th is named wrong."""
 
     def make(epochs: int = 4, classes: Sequence[str] = CIFAR10, wrong_every: int | None = 10) -> FakeRun:
@@ -47,19 +50,30 @@ def make_run(tmp_path: Path) -> MakeRun:
         probabilities = random.uniform(0, 0.4 / number, (count, number)).astype(np.float32)
         probabilities[np.arange(count), answers] = random.uniform(0.5, 1, count)
         accuracy = float((answers == labels).mean())
-        write_run_files(tmp_path, epochs, accuracy)
+        directory = tmp_path_factory.mktemp("run")
+        write_run_files(directory, epochs, accuracy)
         pictures = random.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
         return FakeRun(
-            tmp_path,
+            directory,
             {"pictures": pictures, "labels": labels, "probabilities": probabilities, "classes": classes},
         )
 
     return make
 
 
+@pytest.fixture(scope="session")
+def finished(make_run: Callable[..., FakeRun]) -> FakeRun:
+    """A run with its report, for tests that only look."""
+    run = make_run()
+    run.write()
+    return run
+
+
 def write_run_files(directory: Path, epochs: int, accuracy: float) -> None:
     """Write recipe, metrics, result, environment and terminal of a run that ends at `accuracy`."""
-    (directory / "recipe.toml").write_text('[model]\nname = "cifar_fast"\n\n[optimizer]\nlearning_rate = 0.24\n')
+    (directory / "recipe.toml").write_text(
+        '[model]\nname = "cifar_fast"\n\n[optimizer]\nlearning_rate = 0.24\n'
+    )
     write_metrics(directory, [epoch_row(epoch, epochs, accuracy) for epoch in range(1, epochs + 1)])
     result = {
         "recipe": "fast",
@@ -81,8 +95,8 @@ def write_run_files(directory: Path, epochs: int, accuracy: float) -> None:
     (directory / "result.json").write_text(json.dumps(result))
     environment = {"python": "3.11.2", "torch": "2.13.0", "plusx": "0.1.0", "platform": "Linux", "threads": 2}
     (directory / "environment.json").write_text(json.dumps(environment))
-    console = Console(record=True, width=90, quiet=True)
-    console.print("[bold]epoch 8/8[/bold]  test accuracy 93.41 %  <done> & dusted")
+    console = Console(record=True, width=90, file=io.StringIO(), highlight=False)
+    console.print("[bold]epoch 8/8[/bold]  <done> & dusted")
     console.save_svg(str(directory / "terminal.svg"), title="plusx train")
 
 

@@ -10,26 +10,29 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from plusx.report.run_files import RunFiles
-from plusx.report.style import DPI, WIDTH, Theme, applied, shorten, to_png
+from plusx.report.style import DPI, WIDTH, Theme, applied, padded, shorten, to_png
 from plusx.report.summary import Mistake, Summary
 
 _CELL_TEXT_UP_TO = 20
 """Classes above which a cell of the confusion matrix is too small for a number."""
+
+_NAMES_APART = 0.1
+"""Distance between the names of two lines, as a share of the height of the axes."""
 
 
 def draw_curves(run: RunFiles, theme: Theme) -> bytes:
     """Accuracy, loss and learning rate over the epochs, on one x axis."""
     result = run.result
     with applied(theme):
-        figure = Figure(figsize=(WIDTH, 6.6), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 6.6), layout=padded())
         _title(figure, f"{result['recipe']} · {result['model']} · seed {result['seed']}")
         accuracy, loss, rate = figure.subplots(3, 1, sharex=True, height_ratios=(5, 4, 1.1))
         _draw_lines(accuracy, run, "accuracy", "{:.2%}", theme)
         _draw_lines(loss, run, "loss", "{:.3f}", theme)
-        accuracy.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None, symbol=" %"))
+        accuracy.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.4g} %")
         _draw_rate(rate, run, theme)
         rate.set_xlabel("epoch")
-        rate.xaxis.set_major_locator(MaxNLocator(integer=True))
+        rate.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         first, last = run.epochs[0]["epoch"], run.epochs[-1]["epoch"]
         rate.set_xlim(first - 0.3, last + 0.3)
         return to_png(figure)
@@ -53,8 +56,8 @@ def _label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
     low, high = axes.get_ylim()
     ends = sorted(ends)
     wanted = np.array([(value - low) / (high - low) for value, _, _ in ends])
-    apart = 0.085 * np.arange(len(ends))
-    # Each name at least 0.085 of the height above the one below; then all back by the mean shift.
+    apart = _NAMES_APART * np.arange(len(ends))
+    # Push each name clear of the one below, then move all back by the mean shift.
     placed = np.maximum.accumulate(wanted - apart) + apart
     placed -= (placed - wanted).mean()
     for position, (_, text, colour) in zip(placed, ends, strict=True):
@@ -79,7 +82,7 @@ def draw_confusion(summary: Summary, theme: Theme) -> bytes:
     side = float(np.clip(2 + 0.12 * count, WIDTH, 20))
     size = float(np.clip(130 / count, 6, 9.5))
     with applied(theme):
-        figure = Figure(figsize=(side, side), layout="constrained")
+        figure = Figure(figsize=(side, side), layout=padded())
         _title(figure, "What each class was taken for, in % of its pictures")
         axes = figure.add_subplot()
         colours = LinearSegmentedColormap.from_list("confusion", [theme.paper, theme.test])
@@ -161,7 +164,7 @@ def _draw_mistake(axes: Axes, mistake: Mistake, picture: np.ndarray, theme: Them
     answer = f"{shorten(mistake.predicted, 12)} {100 * mistake.confidence:.0f} %"
     place: dict[str, Any] = {"transform": axes.transAxes, "va": "top", "fontsize": 8}
     axes.text(0, -0.05, answer, weight="bold", color=theme.train, **place)
-    axes.text(0, -0.18, f"is {shorten(mistake.true, 16)}", color=theme.ink, **place)
+    axes.text(0, -0.18, f"true: {shorten(mistake.true, 14)}", color=theme.ink, **place)
 
 
 def _title(figure: Figure, text: str, x: float = 0.02, y: float | None = None) -> None:

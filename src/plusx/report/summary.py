@@ -139,8 +139,10 @@ def wilson_interval(correct: int, total: int, level: float = 0.95) -> tuple[floa
     centre = p + z**2 / (2 * n)
     half = z * sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
     scale = 1 + z**2 / n
-    # Rounding errors must not push the ends past the certain bounds.
-    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
+    # At the two ends the bound is exact; the formula would miss it by a rounding error.
+    low = (centre - half) / scale if correct > 0 else 0.0
+    high = (centre + half) / scale if correct < total else 1.0
+    return low, high
 
 
 def _check(
