@@ -1,0 +1,29 @@
+"""The arithmetic: pure functions on tensors, each with its gradient derived by hand beside it.
+
+Pictures are (N, C, H, W), best in channels-last memory; kernels are (C_out, C_in / groups, K_h, K_w). Only
+`plusx.ops.reference` keeps the lesson's own layout. Each function takes `engine=`; see `plusx.ops.engine`.
+"""
+
+from plusx.ops.activation import relu
+from plusx.ops.conv import conv2d
+from plusx.ops.engines import ENGINES, engine
+from plusx.ops.linear import linear
+from plusx.ops.loss import cross_entropy
+from plusx.ops.norm import batch_norm
+from plusx.ops.pool import avg_pool2d, global_avg_pool2d, global_max_pool2d, max_pool2d
+from plusx.ops.shape import output_size
+
+__all__ = [
+    "ENGINES",
+    "avg_pool2d",
+    "batch_norm",
+    "conv2d",
+    "cross_entropy",
+    "engine",
+    "global_avg_pool2d",
+    "global_max_pool2d",
+    "linear",
+    "max_pool2d",
+    "output_size",
+    "relu",
+]

@@ -1,0 +1,64 @@
+"""The choice of engine: one operation, up to three ways to compute it.
+
+- `reference`: the lesson's sums, index by index; slow and obviously right (`plusx.ops.reference`).
+- `handmade`: ours, vectorised, with a gradient derived by hand.
+- `native`: PyTorch's vendor kernel.
+
+Whoever names an engine in the call gets it; else the nearest `with plusx.engine(…)` around the call counts; else the
+operation's own default. A backward pass always belongs to the engine of its forward pass, wherever it runs.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal, cast
+
+Engine = Literal["reference", "handmade", "native"]
+ENGINES: tuple[Engine, ...] = ("reference", "handmade", "native")
+
+
+class _Choice(threading.local):
+    """The surrounding choice, one for each thread (a `ContextVar` would do, but torch.compile cannot read it)."""
+
+    def __init__(self) -> None:
+        # Set for each instance: torch.compile then recompiles when the choice changes.
+        self.name: Engine | None = None
+
+
+_choice = _Choice()
+
+
+def _checked(name: str) -> Engine:
+    if name not in ENGINES:
+        raise ValueError(f"engine must be one of {', '.join(ENGINES)}; got {name!r}")
+    return cast(Engine, name)
+
+
+@contextmanager
+def engine(name: str) -> Iterator[None]:
+    """Compute everything inside the block with one engine, in this thread.
+
+    Args:
+        name: "reference", "handmade" or "native".
+
+    Raises:
+        ValueError: for any other name.
+
+    >>> import torch
+    >>> from plusx import ops
+    >>> with ops.engine("reference"):
+    ...     ops.relu(torch.tensor([-1.0, 2.0])).tolist()
+    [0.0, 2.0]
+    """
+    outer, _choice.name = _choice.name, _checked(name)
+    try:
+        yield
+    finally:
+        _choice.name = outer
+
+
+def resolve(name: str | None, default: Engine) -> Engine:
+    """Return the engine that counts: the one named in the call, the surrounding one, or the operation's default."""
+    if name is not None:
+        return _checked(name)
+    return _choice.name or default

@@ -1,0 +1,77 @@
+"""The fully connected layer's arithmetic (lesson: 全连接网络)."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from plusx.ops import reference
+from plusx.ops.engines import resolve
+from plusx.ops.precision import as_given, for_products
+
+
+class Linear(torch.autograd.Function):
+    """`y = x Wᵀ + b`.
+
+    Written out, `y[n, o] = Σ_i x[n, i] W[o, i] + b[o]`, so with G = ∂L/∂y
+
+        ∂L/∂x[n, i] = Σ_o G[n, o] W[o, i]    that is  G W
+        ∂L/∂W[o, i] = Σ_n G[n, o] x[n, i]    that is  Gᵀ x
+        ∂L/∂b[o]    = Σ_n G[n, o]
+    """
+
+    @staticmethod
+    @as_given
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Map (N, in) to (N, out)."""
+        ctx.save_for_backward(x, weight)
+        y = x @ weight.T
+        return y if bias is None else y + bias
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """Two products and a sum."""
+        return Linear.gradients(grad, *ctx.saved_tensors, ctx.needs_input_grad)
+
+    @staticmethod
+    @as_given
+    def gradients(
+        grad: Tensor, x: Tensor, weight: Tensor, needed: tuple[bool, ...]
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """Compute the gradients that are needed."""
+        return (
+            grad @ weight if needed[0] else None,
+            grad.T @ x if needed[1] else None,
+            grad.sum(0) if needed[2] else None,
+        )
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, engine: str | None = None) -> Tensor:
+    """Return `x Wᵀ + b`.
+
+    Args:
+        x: (…, in).
+        weight: (out, in).
+        bias: (out,) or None.
+        engine: see `plusx.ops.engine`.
+
+    Returns:
+        (…, out).
+
+    Raises:
+        ValueError: if the sizes do not fit.
+
+    >>> linear(torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 4.0]]), torch.tensor([5.0])).tolist()
+    [[16.0]]
+    """
+    if weight.dim() != 2 or x.dim() < 1 or x.shape[-1] != weight.shape[1]:
+        raise ValueError(f"x {tuple(x.shape)} does not fit weight {tuple(weight.shape)}: (…, in) and (out, in)")
+    match resolve(engine, "native"):
+        case "reference":
+            return reference.on_tensors(reference.linear, x, weight, bias)
+        case "native":
+            return F.linear(x, weight, bias)
+        case "handmade":
+            x, weight, bias = for_products(x, weight, bias)
+            return Linear.apply(x.flatten(0, -2), weight, bias).unflatten(0, x.shape[:-1])

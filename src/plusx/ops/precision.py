@@ -1,0 +1,49 @@
+"""How the operations behave under `torch.autocast`: the dtypes are torch's, whichever engine computes."""
+
+import functools
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import torch
+from torch import Tensor
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _is_on(device: str) -> bool:
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+
+
+def for_products(*tensors: Tensor | None) -> list[Tensor | None]:
+    """Cast what enters a matrix product to the autocast type; float64 and everything outside autocast stays.
+
+    >>> with torch.autocast("cpu", torch.bfloat16):
+    ...     print([t.dtype for t in for_products(torch.ones(2), torch.ones(2, dtype=torch.float64))])
+    [torch.bfloat16, torch.float64]
+    """
+    return [
+        t.to(torch.get_autocast_dtype(t.device.type))
+        if t is not None and _is_on(t.device.type) and t.is_floating_point() and t.dtype != torch.float64
+        else t
+        for t in tensors
+    ]
+
+
+def for_losses(x: Tensor) -> Tensor:
+    """Cast what enters a loss to float32 inside autocast; float64 and everything outside autocast stays."""
+    return x.float() if _is_on(x.device.type) and x.dtype != torch.float64 else x
+
+
+def as_given(function: Callable[P, R]) -> Callable[P, R]:
+    """Let a forward or a backward compute in the dtypes it was given, whatever autocast surrounds it."""
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        device = next(arg.device.type for arg in args if isinstance(arg, Tensor))
+        if not _is_on(device):
+            return function(*args, **kwargs)
+        with torch.autocast(device, enabled=False):
+            return function(*args, **kwargs)
+
+    return run
