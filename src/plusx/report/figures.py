@@ -67,7 +67,7 @@ def _label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
 def _draw_rate(axes: Axes, run: RunFiles, theme: Theme) -> None:
     epochs = [row["epoch"] for row in run.epochs]
     rates = [row["learning_rate"] for row in run.epochs]
-    axes.set_title("learning rate at the end of the epoch", loc="left", color=theme.muted, fontsize=10)
+    axes.set_title("learning rate", loc="left", color=theme.muted, fontsize=10)
     axes.fill_between(epochs, rates, color=theme.muted, alpha=0.18, linewidth=0)
     axes.plot(epochs, rates, color=theme.muted, linewidth=1.2, marker=".")
     axes.set_ylim(0, max(rates) * 1.15 or 1)
