@@ -1,0 +1,5 @@
+"""`python -m plusx` is `plusx`."""
+
+from plusx.cli import main
+
+main()

@@ -1,0 +1,26 @@
+"""Networks: the ImageNet ResNets, the paper's CIFAR ResNets, the fast CIFAR net, and the plain twin of each."""
+
+from plusx.models.blocks import BasicBlock, Bottleneck
+from plusx.models.cifar import CifarResNet
+from plusx.models.fast import FastNet
+from plusx.models.registry import create_model, model_names
+from plusx.models.resnet import ResNet
+from plusx.models.summary import Summary, receptive_field, summarise
+from plusx.models.weights import Card, load, load_state, save_weights
+
+__all__ = [
+    "BasicBlock",
+    "Bottleneck",
+    "Card",
+    "CifarResNet",
+    "FastNet",
+    "ResNet",
+    "Summary",
+    "create_model",
+    "load",
+    "load_state",
+    "model_names",
+    "receptive_field",
+    "save_weights",
+    "summarise",
+]

@@ -1,0 +1,127 @@
+"""The fast CIFAR net: residual, shallow, wide, and spending its multiply-adds where the processor is quick.
+
+    picture 3×32×32
+    whiten   2×2 convolution, fixed          24×32×32   the ± principal directions of the training patches
+    stage 1  3×3 convolution, max pool 2     64×16×16   then one residual block
+    stage 2  3×3 convolution, max pool 2    128×8×8     then one residual block
+    stage 3  3×3 convolution, max pool 2    256×4×4     then one residual block
+    head     global max pool, linear         10
+
+Each stage halves the map and doubles the width, so all its convolutions after the first cost alike.
+
+What it learned from others: the whitened first layer and the identity-like start are hlb-CIFAR10's (2023) and airbench94's
+(Jordan 2024, arXiv 2404.00498); the residual blocks on a narrowing net are D. Page's (2018). Pooling before the blocks,
+two convolutions under each shortcut and training on smaller pictures first (see the recipe) are this project's.
+"""
+
+import torch
+from torch import Tensor
+
+from plusx import nn
+from plusx.models.blocks import BasicBlock, conv3x3
+
+
+class Whiten(nn.Module):
+    """A fixed 2×2 convolution into 24 decorrelated channels of equal variance; zeros above and to the left keep the size.
+
+    Its filters are the eigenvectors of the covariance of 2×2 patches, each divided by the square root of its eigenvalue,
+    with both signs so that the ReLU after it loses nothing.
+
+    Shapes: (N, 3, H, W) → (N, 24, H, W).
+
+    >>> Whiten()(torch.zeros(1, 3, 32, 32)).shape
+    torch.Size([1, 24, 32, 32])
+    """
+
+    def __init__(self) -> None:
+        """Build the layer with random filters; `fit` replaces them."""
+        super().__init__()
+        self.conv = nn.Conv2d(3, 24, kernel_size=2, padding=1, bias=False)
+        self.conv.weight.requires_grad_(False)
+
+    @torch.no_grad()
+    def fit(self, pictures: Tensor, eps: float = 5e-4) -> None:
+        """Set the filters from pictures (N, 3, H, W), normalised as in training; `eps` keeps faint directions faint."""
+        patches = pictures.unfold(2, 2, 1).unfold(3, 2, 1).permute(0, 2, 3, 1, 4, 5).reshape(-1, 12).double()
+        covariance = patches.T @ patches / len(patches)
+        eigenvalues, eigenvectors = torch.linalg.eigh(covariance)  # columns, smallest eigenvalue first
+        filters = (eigenvectors / torch.sqrt(eigenvalues + eps)).T.flip(0).reshape(12, 3, 2, 2)
+        self.conv.weight.copy_(torch.cat([filters, -filters]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Whiten, dropping the last row and column, which the padding added."""
+        return self.conv(x)[:, :, :-1, :-1]  # type: ignore[no-any-return]
+
+
+class Stage(nn.Module):
+    """`block(relu(bn(max_pool(conv(x)))))`: change width and size, then learn a residual.
+
+    Shapes: (N, in_channels, H, W) → (N, channels, H // 2, W // 2).
+    """
+
+    def __init__(self, in_channels: int, channels: int, residual: bool) -> None:
+        """Build the layers."""
+        super().__init__()
+        self.conv = conv3x3(in_channels, channels)
+        self.pool = nn.MaxPool2d(2)
+        self.bn = nn.BatchNorm2d(channels)
+        self.relu = nn.ReLU()
+        self.block = BasicBlock(channels, channels, residual=residual)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pool before normalising: the maximum commutes with a rising map, and a quarter of the pixels remains."""
+        return self.block(self.relu(self.bn(self.pool(self.conv(x)))))  # type: ignore[no-any-return]
+
+
+class FastNet(nn.Module):
+    """See the module. Pictures down to 8×8 work too, since the head pools globally.
+
+    Args:
+        num_classes: the number of logits.
+        residual: False builds the plain twin.
+        widths: channels of the three stages.
+
+    Shapes: (N, 3, H, W), made for H = W = 32 → logits (N, num_classes).
+
+    >>> FastNet()(torch.zeros(2, 3, 32, 32)).shape
+    torch.Size([2, 10])
+    """
+
+    input_size = 32
+
+    def __init__(
+        self, num_classes: int = 10, residual: bool = True, widths: tuple[int, int, int] = (64, 128, 256)
+    ) -> None:
+        """Build and initialise the network."""
+        super().__init__()
+        self.whiten = Whiten()
+        self.relu = nn.ReLU()
+        self.stage1 = Stage(24, widths[0], residual)
+        self.stage2 = Stage(widths[0], widths[1], residual)
+        self.stage3 = Stage(widths[1], widths[2], residual)
+        self.pool = nn.GlobalMaxPool2d()
+        self.linear = nn.Linear(widths[2], num_classes, bias=False)
+        self._initialise()
+
+    @torch.no_grad()
+    def _initialise(self) -> None:
+        """Begin close to the identity: the k-th output channel starts as a copy of the k-th input channel."""
+        for stage in (self.stage1, self.stage2, self.stage3):
+            for conv in (stage.conv, stage.block.conv1):
+                torch.nn.init.dirac_(conv.weight[: conv.in_channels])
+        for layer in self.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                # The filters are renormalised at every step and the ReLU is homogeneous: a learned scale adds nothing.
+                layer.weight.requires_grad_(False)
+                layer.momentum = 0.3  # training is short: the running statistics have to keep up
+        torch.nn.init.zeros_(self.linear.weight)
+
+    def fit_input(self, pictures: Tensor) -> None:
+        """Adapt the fixed first layer to training pictures (N, 3, H, W), before the first step."""
+        self.whiten.fit(pictures)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map pictures to logits."""
+        x = self.relu(self.whiten(x))
+        x = self.stage3(self.stage2(self.stage1(x)))
+        return self.linear(self.pool(x).flatten(1))  # type: ignore[no-any-return]

@@ -1,0 +1,100 @@
+"""What a network is made of, measured on the built network: layers, parameters, multiply-adds, receptive field."""
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from plusx import ops
+from plusx.models.registry import create_model
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One row of `plusx models`.
+
+    Attributes:
+        name: the model's name.
+        layers: convolutions and linear layers on the main path: the number in the model's name.
+        parameters: all numbers that the network holds as parameters.
+        multiply_adds: for one picture of input_size × input_size.
+        receptive_field: side, in input pixels, of what one unit before the global pooling sees.
+        input_size: side of the picture that the network was made for, in pixels.
+    """
+
+    name: str
+    layers: int
+    parameters: int
+    multiply_adds: int
+    receptive_field: int
+    input_size: int
+
+
+def _main_path(model: nn.Module, picture: Tensor) -> list[nn.Module]:
+    """The layers with a kernel or a weight matrix in the order they run, leaving out shortcuts."""
+    path: list[nn.Module] = []
+    hooks = [
+        layer.register_forward_hook(lambda module, *_: path.append(module))
+        for name, layer in model.named_modules()
+        if isinstance(layer, nn.Conv2d | nn.Linear | nn.MaxPool2d | nn.AvgPool2d) and "downsample" not in name
+    ]
+    model(picture)
+    for hook in hooks:
+        hook.remove()
+    return path
+
+
+def _pair(value: int | tuple[int, ...]) -> tuple[int, ...]:
+    return (value, value) if isinstance(value, int) else value
+
+
+def receptive_field(path: list[nn.Module]) -> int:
+    """Side of the input patch that one output unit sees: `r ← r + (K − 1) · D · j`, `j ← j · S`, layer by layer.
+
+    Args:
+        path: layers in the order they run; those without a kernel are passed over.
+
+    >>> receptive_field([nn.Conv2d(1, 1, 3), nn.Conv2d(1, 1, 3)])  # two 3×3 see as much as one 5×5
+    5
+    """
+    field, jump = 1, 1
+    for layer in path:
+        if isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
+            dilation = _pair(getattr(layer, "dilation", 1))[0]
+            field += (_pair(layer.kernel_size)[0] - 1) * dilation * jump
+            jump *= _pair(layer.stride)[0]
+    return field
+
+
+def summarise(name: str, *, num_classes: int | None = None, residual: bool = True) -> Summary:
+    """Build a network without allocating its weights and measure it.
+
+    Multiply-adds are half of what torch's FLOP counter sees in one forward pass.
+
+    Args:
+        name: a name that `create_model` knows.
+        num_classes: as in `create_model`.
+        residual: as in `create_model`.
+
+    Raises:
+        UserError: if there is no such network.
+
+    >>> summarise("resnet18").parameters
+    11689512
+    """
+    with torch.device("meta"):
+        model = create_model(name, num_classes=num_classes, residual=residual).eval()
+        size = cast(int, model.input_size)
+        picture = torch.empty(1, 3, size, size)
+    with FlopCounterMode(display=False) as flops, ops.engine("native"), torch.no_grad():
+        path = _main_path(model, picture)
+    return Summary(
+        name=name,
+        layers=sum(isinstance(layer, nn.Conv2d | nn.Linear) for layer in path),
+        parameters=sum(p.numel() for p in model.parameters()),
+        multiply_adds=flops.get_total_flops() // 2,
+        receptive_field=receptive_field(path),
+        input_size=size,
+    )

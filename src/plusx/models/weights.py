@@ -1,0 +1,111 @@
+"""Weights on disk: safetensors that say which network they belong to, and foreign state dicts by their public names."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from plusx.errors import UserError
+from plusx.models.registry import create_model
+
+WEIGHTS_FILE = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a weights file says of itself: enough to rebuild the network and to feed it.
+
+    Attributes:
+        model: a name that `create_model` knows.
+        residual: False for the plain twin.
+        classes: the class names, in the order of the logits.
+        mean: channel means (R, G, B) of the training pictures, 0…1.
+        std: channel standard deviations (R, G, B), 0…1.
+        input_size: side of the pictures it was trained on, in pixels.
+    """
+
+    model: str
+    residual: bool
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    input_size: int
+
+
+def save_weights(path: Path, model: nn.Module, card: Card) -> None:
+    """Write the network's state and its card to one safetensors file, whole or not at all."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    partial = path.with_name(path.name + ".part")
+    partial.write_bytes(save(state, metadata={"plusx": json.dumps(asdict(card))}))
+    os.replace(partial, path)
+
+
+def read_card(path: Path) -> Card:
+    """The card of a weights file.
+
+    Raises:
+        UserError: if the file is missing, is damaged, or was not written by plusx.
+    """
+    return _open(path)[0]
+
+
+def load(run_or_file: str | Path) -> nn.Module:
+    """Rebuild a trained network from a run directory or from its `model.safetensors`.
+
+    Returns:
+        The network in evaluation mode, on the CPU; its `card` (see `Card`) says how to feed it.
+
+    Raises:
+        UserError: if there are no weights, they are damaged, or they don't say which network they are.
+    """
+    path = Path(run_or_file)
+    if path.is_dir():
+        path = path / WEIGHTS_FILE
+        if not path.exists():
+            raise UserError(f"{path.parent} holds no {WEIGHTS_FILE}; give a finished run or a .safetensors file")
+    card, state = _open(path)
+    model = create_model(card.model, num_classes=len(card.classes), residual=card.residual)
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise UserError(f"{path} does not fit the model {card.model!r} that it names: {error}") from error
+    model.card = card  # type: ignore[assignment]
+    return model.eval()
+
+
+def _open(path: Path) -> tuple[Card, dict[str, Tensor]]:
+    if not path.is_file():
+        raise UserError(f"there is no weights file {path}; give a run directory or a .safetensors file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata: dict[str, str] = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} is not a whole safetensors file: {error}") from error
+    if "plusx" not in metadata:
+        raise UserError(
+            f"{path} does not say which network it is; in Python: load_state(plusx.create_model(…), its tensors)"
+        )
+    fields: dict[str, Any] = json.loads(metadata["plusx"])
+    return Card(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}), state
+
+
+def load_state(model: nn.Module, state: dict[str, Tensor]) -> None:
+    """Load a public checkpoint's state dict: torchvision's names, or the CIFAR family's, with or without `module.`.
+
+    Args:
+        model: changed in place.
+        state: tensors by name; the `module.` that data-parallel training leaves before each name is dropped.
+
+    Raises:
+        RuntimeError: as torch's, listing the names that don't fit.
+
+    >>> model = create_model("resnet20")
+    >>> load_state(model, {f"module.{k}": v for k, v in model.state_dict().items()})
+    """
+    model.load_state_dict({name.removeprefix("module."): tensor for name, tensor in state.items()})

@@ -1,0 +1,182 @@
+"""What a person sees of a run: a live screen on a terminal, plain lines elsewhere, nothing if asked."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from plusx.train.files import write_whole
+from plusx.train.journal import EpochRecord
+from plusx.train.recipe import Recipe
+
+Mode = Literal["live", "plain", "quiet"]
+
+
+def choose_mode(console: Console, quiet: bool) -> Mode:
+    """Live on a terminal that can redraw, plain lines elsewhere."""
+    if quiet:
+        return "quiet"
+    return "live" if console.is_terminal and not console.is_dumb_terminal else "plain"
+
+
+def clock(seconds: float) -> str:
+    """Minutes and seconds, hours where needed.
+
+    >>> clock(75), clock(3_700)
+    ('1:15', '1:01:40')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def percent(value: float | None) -> str:
+    """A share as a percentage with two decimals, or a dash.
+
+    >>> percent(0.9312), percent(None)
+    ('93.12 %', '–')
+    """
+    return "–" if value is None else f"{100 * value:.2f} %"
+
+
+@dataclass
+class Display:
+    """The screen of one run, told by the loop what happens.
+
+    Args:
+        recipe: the run's settings.
+        console: where to print.
+        mode: "live", "plain" or "quiet".
+    """
+
+    recipe: Recipe
+    console: Console
+    mode: Mode
+    facts: str = ""
+    records: list[EpochRecord] = field(default_factory=list)
+    closing: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        """Prepare the bars; nothing is shown before `begin`."""
+        self.bars = Progress(
+            TextColumn("{task.description}", style="bold"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            console=self.console,
+            expand=True,
+        )
+        self.live: Live | None = None
+        self._said = 0.0
+
+    def begin(self, facts: str, steps: int, steps_per_epoch: int, done: int) -> None:
+        """Show the header: `facts` is one line about network, data and machine."""
+        self.facts = facts
+        self.steps, self.steps_per_epoch = steps, steps_per_epoch
+        self.run_task = self.bars.add_task("run", total=steps, completed=done, note="")
+        self.epoch_task = self.bars.add_task(
+            "epoch", total=steps_per_epoch, completed=done % steps_per_epoch, note=""
+        )
+        if self.mode == "live":
+            self.live = Live(
+                self._screen(bars=True), console=self.console, refresh_per_second=4, get_renderable=self._now
+            )
+            self.live.start()
+        elif self.mode == "plain":
+            self.say(f"plusx {self.recipe.name}: {facts}")
+
+    def step(self, step: int, loss: float, accuracy: float, rate: float, seconds_left: float) -> None:
+        """After a step: running loss and accuracy of the epoch, pictures a second, time left."""
+        in_epoch = (step - 1) % self.steps_per_epoch + 1
+        self.bars.update(
+            self.epoch_task,
+            completed=in_epoch,
+            description=f"epoch {(step - 1) // self.steps_per_epoch + 1}",
+            note=f"loss {loss:.3f}  accuracy {100 * accuracy:.1f} %",
+        )
+        note = f"{rate:,.0f} images/s  ETA {clock(seconds_left)}"
+        self.bars.update(self.run_task, completed=step, note=note)
+        tenth = max(1, self.steps_per_epoch // 4)
+        if self.mode == "plain" and in_epoch % tenth == 0 and in_epoch < self.steps_per_epoch:
+            self.say(
+                f"  step {step}/{self.steps}  loss {loss:.3f}  accuracy {100 * accuracy:.1f} %  {note}"
+            )
+
+    def epoch(self, record: EpochRecord) -> None:
+        """After an epoch's evaluation."""
+        self.records.append(record)
+        if self.mode == "plain":
+            measured = record.test_accuracy if record.test_accuracy is not None else record.validation_accuracy
+            self.say(
+                f"epoch {record.epoch}/{record.epochs}  train loss {record.train_loss:.4f}  "
+                f"train {percent(record.train_accuracy)}  "
+                f"{'test' if record.test_accuracy is not None else 'validation'} {percent(measured)}  "
+                f"{record.images_per_second:,.0f} images/s  {record.seconds_train:.1f} s"
+            )
+
+    def say(self, line: str) -> None:
+        """One line of text, unless quiet."""
+        if self.mode != "quiet":
+            self.console.print(line, highlight=False, soft_wrap=True)
+
+    def stop(self) -> None:
+        """Leave the terminal as it was; the last screen stays."""
+        if self.live is not None:
+            self.live.stop()
+            self.live = None
+
+    def finish(self, closing: Sequence[str]) -> None:
+        """Show the closing lines under the table and let go of the terminal."""
+        self.closing = closing
+        if self.live is None:
+            for line in closing:
+                self.say(line)
+        self.stop()
+
+    def save_svg(self, path: "os.PathLike[str]") -> None:
+        """Write the last screen as an SVG picture, the same for every mode."""
+        from pathlib import Path
+
+        recorder = Console(record=True, width=100, file=open(os.devnull, "w"), force_terminal=True)  # noqa: SIM115
+        recorder.print(Text("$ plusx train " + self.recipe.name, style="bold"))
+        recorder.print(self._screen(bars=False))
+        write_whole(Path(path), recorder.export_svg(title="plusx"))
+        recorder.file.close()
+
+    def _now(self) -> RenderableType:
+        return self._screen(bars=not self.closing)
+
+    def _screen(self, *, bars: bool) -> RenderableType:
+        table = Table(box=None, pad_edge=False, expand=True, header_style="dim")
+        held_out = any(r.validation_accuracy is not None for r in self.records)
+        for title in ("epoch", "rate", "train loss", "train", *(("validation",) if held_out else ()), "test"):
+            table.add_column(title, justify="right")
+        table.add_column("images/s", justify="right")
+        table.add_column("seconds", justify="right")
+        for r in self.records:
+            last = r.epoch == r.epochs
+            table.add_row(
+                f"{r.epoch}/{r.epochs}",
+                f"{r.learning_rate:.4f}",
+                f"{r.train_loss:.4f}",
+                percent(r.train_accuracy),
+                *((percent(r.validation_accuracy),) if held_out else ()),
+                Text(percent(r.test_accuracy), style="bold green" if last else "green"),
+                f"{r.images_per_second:,.0f}",
+                f"{r.seconds_train:.1f}",
+            )
+        header = Panel(self.facts, title=f"plusx · {self.recipe.name}", title_align="left", border_style="blue")
+        parts: list[RenderableType] = [header, table]
+        if bars:
+            parts.append(self.bars)
+        if self.closing:
+            parts.append(Panel("\n".join(self.closing), border_style="green"))
+        return Group(*parts)

@@ -1,0 +1,80 @@
+"""Measuring a network: probabilities for every picture, plain or averaged over test-time views."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from plusx.data import reflect_crop
+from plusx.models import Card
+
+VIEWS = ("none", "mirror", "shift")
+
+
+def normalise(pictures: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """`(x / 255 − mean) / std` by channel: uint8 (N, H, W, 3) → float32 (N, 3, H, W), channels-last.
+
+    >>> black = torch.zeros(1, 2, 2, 3, dtype=torch.uint8)
+    >>> normalise(black, torch.full((3,), 0.5), torch.full((3,), 0.25))[0, :, 0, 0].tolist()
+    [-2.0, -2.0, -2.0]
+    """
+    scaled = pictures.float().sub_(mean * 255).mul_(1 / (std * 255))
+    return scaled.permute(0, 3, 1, 2)
+
+
+def _views(x: Tensor, views: str) -> Iterator[Tensor]:
+    """The picture itself; with its mirror image; with both shifted by a pixel up-left and down-right."""
+    shifts = [(0, 0)] if views != "shift" else [(0, 0), (-1, -1), (1, 1)]
+    for shift in shifts:
+        moved = x if shift == (0, 0) else reflect_crop(x, torch.tensor([shift]).expand(len(x), 2) + 1, 1)
+        yield moved
+        if views != "none":
+            yield moved.flip(3)
+
+
+@torch.no_grad()
+def predict(
+    model: nn.Module,
+    images: np.ndarray,
+    card: Card,
+    *,
+    views: str = "none",
+    batch_size: int = 1000,
+    device: torch.device | None = None,
+    precision: torch.dtype = torch.float32,
+) -> Tensor:
+    """Class probabilities of pictures.
+
+    Args:
+        model: in evaluation mode, on `device`.
+        images: uint8 (N, H, W, 3), of the size that the network was trained on.
+        card: says how to normalise them.
+        views: "none"; "mirror" and "shift" average the logits of 2 and of 6 views of each picture.
+        batch_size: pictures at a time.
+        device: the CPU unless given.
+        precision: what products are computed in.
+
+    Returns:
+        float32 (N, classes) on the CPU, rows that sum to 1.
+    """
+    device = device or torch.device("cpu")
+    mean, std = (torch.tensor(v, dtype=torch.float32, device=device) for v in (card.mean, card.std))
+    rows = []
+    for start in range(0, len(images), batch_size):
+        x = normalise(torch.from_numpy(images[start : start + batch_size]).to(device), mean, std)
+        with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+            logits = torch.stack([model(view).float() for view in _views(x, views)]).mean(0)
+        rows.append(logits.softmax(1).cpu())
+    return torch.cat(rows)
+
+
+def score(probabilities: Tensor, labels: np.ndarray) -> tuple[float, float]:
+    """Mean cross-entropy in nats and accuracy 0…1 of probabilities (N, classes) against labels (N,).
+
+    >>> score(torch.tensor([[0.5, 0.5], [0.0, 1.0]]), np.array([0, 1]))
+    (0.3465..., 1.0)
+    """
+    target = torch.from_numpy(labels)
+    right = probabilities.gather(1, target[:, None]).clamp_min(1e-12)
+    return -right.log().mean().item(), (probabilities.argmax(1) == target).double().mean().item()

@@ -1,0 +1,50 @@
+"""The journal of a run: `metrics.jsonl`, one line an epoch, for machines to read."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from plusx.train.files import write_whole
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One line of `metrics.jsonl`. Losses are means in nats, accuracies 0…1, times seconds.
+
+    train_loss and train_accuracy are running means over the epoch, on augmented pictures, while the weights move;
+    the others are measured after the epoch. Where pictures are held out, test_* stay null until the last epoch.
+    """
+
+    epoch: int
+    epochs: int
+    step: int
+    learning_rate: float
+    train_loss: float
+    train_accuracy: float
+    test_loss: float | None
+    test_accuracy: float | None
+    validation_loss: float | None
+    validation_accuracy: float | None
+    seconds_train: float
+    seconds_evaluate: float
+    images_per_second: float
+
+
+class Journal:
+    """The lines of `metrics.jsonl`, kept as many as the run has really finished.
+
+    Args:
+        path: the file; made on the first line.
+        epochs_done: lines beyond these are dropped: a run that died after writing one will write it again.
+    """
+
+    def __init__(self, path: Path, epochs_done: int) -> None:
+        """Read what stands, up to the epoch that the checkpoint has finished."""
+        self.path = path
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        self.records = [EpochRecord(**json.loads(line)) for line in lines[:epochs_done]]
+
+    def append(self, record: EpochRecord) -> None:
+        """Add a line; the file is replaced in one step."""
+        self.records.append(record)
+        write_whole(self.path, "".join(json.dumps(asdict(r)) + "\n" for r in self.records))

@@ -1,0 +1,378 @@
+"""The story of a run: prepare, train epoch by epoch, measure, write down.
+
+Everything random is drawn anew for each epoch from (seed, epoch), and the learning rate is a function of the step. So a run
+that stops at any step and goes on from its checkpoint takes exactly the steps it would have taken.
+"""
+
+import json
+import math
+import platform
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+import plusx
+from plusx import ops
+from plusx.data import Augmentation, Dataset, channel_statistics
+from plusx.errors import UserError
+from plusx.models import Card, create_model, save_weights
+from plusx.train.checkpoint import Position, load_checkpoint, save_checkpoint
+from plusx.train.device import keep_memory, peak_memory_bytes, processor, resolve_device, resolve_precision
+from plusx.train.display import Display, clock, percent
+from plusx.train.evaluate import normalise, predict, score
+from plusx.train.files import write_whole
+from plusx.train.journal import EpochRecord, Journal
+from plusx.train.optim import make_optimizers, set_rates
+from plusx.train.recipe import Recipe, to_toml
+from plusx.train.schedule import factor
+
+
+class Interrupted(Exception):
+    """The run was asked to stop, wrote a checkpoint and can be resumed.
+
+    Attributes:
+        run: the run directory.
+        signal: the signal's number.
+    """
+
+    def __init__(self, run: Path, signal_number: int) -> None:
+        """Keep what the caller needs to say."""
+        super().__init__(f"stopped by signal {signal_number}")
+        self.run = run
+        self.signal = signal_number
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a finished run leaves in memory: `result.json`'s content, the class names and the test set's probabilities."""
+
+    result: dict[str, Any]
+    dataset: Dataset
+    probabilities: np.ndarray
+
+
+class Trainer:
+    """One run in one directory.
+
+    Args:
+        recipe: the settings.
+        run: an existing directory; `recipe.toml` is written into it.
+        dataset: the pictures.
+        display: what the person sees.
+
+    Raises:
+        UserError: if the device is not there, or the dataset is smaller than a batch.
+    """
+
+    def __init__(self, recipe: Recipe, run: Path, dataset: Dataset, display: Display) -> None:
+        """Prepare everything before the first step."""
+        self.began = time.perf_counter()
+        self.recipe, self.run, self.display = recipe, run, display
+        training = recipe.training
+        self.device = resolve_device(training.device)
+        self.precision = resolve_precision(training.precision, self.device)
+        keep_memory()
+        torch.manual_seed(training.seed)
+        if recipe.data.validation:
+            dataset = dataset.hold_out(recipe.data.validation, training.seed)
+        self.dataset = dataset
+        count = len(dataset.train_labels)
+        if count < training.batch_size:
+            raise UserError(f"training.batch_size={training.batch_size} is larger than the {count} training pictures")
+        mean, std = channel_statistics(dataset.train_images)
+        self.card = Card(
+            model=recipe.model.name,
+            residual=recipe.model.residual,
+            classes=dataset.classes,
+            mean=tuple(mean),
+            std=tuple(std),
+            input_size=dataset.train_images.shape[1],
+        )
+        self.images = torch.from_numpy(dataset.train_images).to(self.device)
+        self.labels = torch.from_numpy(dataset.train_labels).to(self.device)
+        self.mean, self.std = (torch.tensor(v, dtype=torch.float32, device=self.device) for v in (mean, std))
+
+        model = create_model(recipe.model.name, num_classes=len(dataset.classes), residual=recipe.model.residual)
+        if hasattr(model, "fit_input"):
+            model.fit_input(normalise(self.images[:5000], self.mean, self.std).cpu())
+        self.model = model.to(self.device, memory_format=torch.channels_last)
+        self.average: AveragedModel | None = None
+        if training.averaging:
+            average = get_ema_multi_avg_fn(training.averaging)
+            self.average = AveragedModel(self.model, multi_avg_fn=average, use_buffers=True)
+        self.optimizers = make_optimizers(self.model, recipe.optimizer, self.precision)
+        self.augment = Augmentation(recipe.data.mirror, recipe.data.crop, recipe.data.cutout)
+        self.steps_per_epoch = count // training.batch_size
+        self.steps = self.steps_per_epoch * training.epochs
+        self.position = Position()
+        self.stop_signal: int | None = None
+
+    def train(self) -> Outcome:
+        """Train from where the run stands to its end, then measure and write `result.json` and the weights.
+
+        Returns:
+            The result.
+
+        Raises:
+            Interrupted: after Ctrl-C or SIGTERM; a checkpoint is written.
+            UserError: if the loss is no number any more, or all checkpoints are damaged.
+        """
+        position = load_checkpoint(
+            self.run, self.model, self.optimizers, self.average, lambda line: self.display.say(f"warning: {line}")
+        )
+        self.position = position
+        journal = Journal(self.run / "metrics.jsonl", position.step // self.steps_per_epoch)
+        self.display.records = list(journal.records)
+        self.display.begin(self._facts(), self.steps, self.steps_per_epoch, position.step)
+        position.setup_seconds += time.perf_counter() - self.began
+        # Under "default" every operation takes the engine that is its own default.
+        engine = self.recipe.training.engine
+        with self._stoppable(), nullcontext() if engine == "default" else ops.engine(engine):
+            while position.step < self.steps:
+                self._train_epoch()
+                journal.append(self._measure_epoch())
+                self.display.epoch(journal.records[-1])
+                self._checkpoint()
+            outcome = self._finish(journal.records[-1])
+        return outcome
+
+    def _train_epoch(self) -> None:
+        """Take the epoch's steps that are still to take."""
+        position, training = self.position, self.recipe.training
+        epoch, done = divmod(position.step, self.steps_per_epoch)
+        count, height, width, _ = self.images.shape
+        order = torch.randperm(count, generator=torch.Generator().manual_seed(training.seed * 1000 + epoch))
+        draws = self.augment.draw(count, height, width, seed=training.seed, epoch=epoch)
+        small = epoch < training.small_epochs
+        self.model.train()
+        saved = clock_now = time.perf_counter()
+        for index in order.split(training.batch_size)[done : self.steps_per_epoch]:
+            pictures = normalise(self.images[index.to(self.device)], self.mean, self.std)
+            pictures = self.augment(pictures, draws[index])
+            if small:
+                pictures = shrink(pictures, training.small_size)
+            loss, correct = self._step(pictures, self.labels[index.to(self.device)])
+
+            position.step += 1
+            position.loss_sum += loss * len(index)
+            position.correct += correct
+            position.seen += len(index)
+            before, clock_now = clock_now, time.perf_counter()
+            position.epoch_seconds += clock_now - before
+            self._show_progress()
+            self._check(loss)
+            if self.stop_signal is not None:
+                self._checkpoint()
+                raise Interrupted(self.run, self.stop_signal)
+            if clock_now - saved > 60 * training.checkpoint_minutes:
+                self._checkpoint()
+                saved = clock_now = time.perf_counter()
+
+    def _step(self, pictures: Tensor, labels: Tensor) -> tuple[float, int]:
+        """Forward, loss, backward, step. Returns the mean loss and how many were right."""
+        training = self.recipe.training
+        progress = self.position.step / self.steps
+        warmup = self.recipe.schedule.warmup_epochs / training.epochs
+        set_rates(self.optimizers, factor(self.recipe.schedule.shape, progress, warmup))
+        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+            logits = self.model(pictures)
+            loss = ops.cross_entropy(logits, labels, label_smoothing=training.label_smoothing)
+        loss.backward()  # type: ignore[no-untyped-call]
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        if self.average is not None:
+            self.average.update_parameters(self.model)
+        return loss.item(), int((logits.argmax(1) == labels).sum())
+
+    def _measure_epoch(self) -> EpochRecord:
+        """Measure on the held-out pictures, or on the test set where nothing is held out, and close the epoch."""
+        position, dataset = self.position, self.dataset
+        began = time.perf_counter()
+        validation: tuple[float, float] | None = None
+        test: tuple[float, float] | None = None
+        if dataset.validation_images is not None and dataset.validation_labels is not None:
+            validation = score(self._predict(dataset.validation_images), dataset.validation_labels)
+        if validation is None or position.step == self.steps:
+            test = score(self._predict(dataset.test_images), dataset.test_labels)
+        evaluated = time.perf_counter() - began
+        record = EpochRecord(
+            epoch=position.step // self.steps_per_epoch,
+            epochs=self.recipe.training.epochs,
+            step=position.step,
+            learning_rate=self.optimizers[0].param_groups[0]["lr"],
+            train_loss=position.loss_sum / position.seen,
+            train_accuracy=position.correct / position.seen,
+            test_loss=test and test[0],
+            test_accuracy=test and test[1],
+            validation_loss=validation and validation[0],
+            validation_accuracy=validation and validation[1],
+            seconds_train=position.epoch_seconds,
+            seconds_evaluate=evaluated,
+            images_per_second=position.seen / position.epoch_seconds,
+        )
+        position.train_seconds += position.epoch_seconds
+        position.evaluate_seconds += evaluated
+        position.loss_sum, position.correct, position.seen, position.epoch_seconds = 0.0, 0, 0, 0.0
+        return record
+
+    def _finish(self, last: EpochRecord) -> Outcome:
+        """Measure the finished network with its views, and write weights, probabilities and `result.json`."""
+        began = time.perf_counter()
+        dataset, views = self.dataset, self.recipe.evaluation.views
+        probabilities = self._predict(dataset.test_images)
+        with_views = None if views == "none" else score(self._predict(dataset.test_images, views), dataset.test_labels)
+        self.position.evaluate_seconds += time.perf_counter() - began
+        position, training = self.position, self.recipe.training
+        seconds = {
+            "setup": position.setup_seconds,
+            "compile": 0.0,
+            "train": position.train_seconds,
+            "evaluate": position.evaluate_seconds,
+        }
+        result = {
+            "recipe": self.recipe.name,
+            "model": self.recipe.model.name,
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "epochs": training.epochs,
+            "seed": training.seed,
+            "engine": training.engine,
+            "device": str(self.device),
+            "test_accuracy": last.test_accuracy,
+            "test_accuracy_tta": with_views and with_views[1],
+            "train_accuracy": last.train_accuracy,
+            "seconds": {k: round(v, 2) for k, v in {**seconds, "total": sum(seconds.values())}.items()},
+            "images_per_second": round(training.epochs * len(self.labels) / position.train_seconds, 1),
+            "peak_memory_bytes": peak_memory_bytes(self.device),
+            "plusx_version": plusx.__version__,
+            "torch_version": torch.__version__,
+        }
+        save_weights(self.run / "model.safetensors", self._evaluated(), self.card)
+        write_whole(self.run / "environment.json", json.dumps(self._environment(), indent=2) + "\n")
+        write_whole(self.run / "result.json", json.dumps(result, indent=2) + "\n")
+        tta = "" if with_views is None else f"   with {views} views {percent(with_views[1])}"
+        self.display.finish(
+            [
+                f"test accuracy {percent(last.test_accuracy)} (last epoch){tta}",
+                f"trained in {clock(position.train_seconds)}, {result['images_per_second']:,.0f} images/s, "
+                f"peak memory {result['peak_memory_bytes'] / 2**30:.1f} GiB",
+                f"everything is in {self.run}; open {self.run / 'report.html'}",
+            ]
+        )
+        self.display.save_svg(self.run / "terminal.svg")
+        return Outcome(result, dataset, probabilities.numpy())
+
+    def _predict(self, images: np.ndarray, views: str = "none") -> Tensor:
+        return predict(
+            self._evaluated().eval(),
+            images,
+            self.card,
+            views=views,
+            batch_size=self.recipe.evaluation.batch_size,
+            device=self.device,
+            precision=self.precision,
+        )
+
+    def _evaluated(self) -> nn.Module:
+        """The network that is measured and saved: the average of the weights, if one is kept."""
+        return self.model if self.average is None else self.average.module
+
+    def _checkpoint(self) -> None:
+        save_checkpoint(self.run, self.position, self.model, self.optimizers, self.average)
+
+    def _check(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            epoch, step = divmod(self.position.step - 1, self.steps_per_epoch)
+            raise UserError(
+                f"the loss became {loss} in epoch {epoch + 1}, step {step + 1}; most likely the learning rate is too "
+                f"high: try --set optimizer.learning_rate={self.recipe.optimizer.learning_rate / 3:.3g}"
+            )
+
+    def _show_progress(self) -> None:
+        position = self.position
+        rate = position.seen / position.epoch_seconds
+        left = (self.steps - position.step) * self.recipe.training.batch_size / rate
+        self.display.step(
+            position.step, position.loss_sum / position.seen, position.correct / position.seen, rate, left
+        )
+
+    @contextmanager
+    def _stoppable(self) -> Iterator[None]:
+        """Let Ctrl-C and SIGTERM end the run after the step under way; a second Ctrl-C ends it at once."""
+
+        def ask_to_stop(number: int, _: FrameType | None) -> None:
+            self.stop_signal = number
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+        try:
+            before = [(s, signal.signal(s, ask_to_stop)) for s in (signal.SIGINT, signal.SIGTERM)]
+        except ValueError:  # not in the main thread: whoever runs us there keeps the signals
+            before = []
+        try:
+            yield
+        finally:
+            self.display.stop()
+            for number, handler in before:
+                signal.signal(number, handler)
+
+    def _facts(self) -> str:
+        parameters = sum(p.numel() for p in self.model.parameters())
+        number_type = str(self.precision).removeprefix("torch.")
+        where = f"{self.device}, {torch.get_num_threads()} threads" if self.device.type == "cpu" else str(self.device)
+        return (
+            f"{self.recipe.model.name}, {parameters:,} parameters · {self.dataset.name}, {len(self.labels):,} pictures · "
+            f"{self.recipe.training.epochs} epochs, seed {self.recipe.training.seed} · {where}, {number_type}"
+        )
+
+    def _environment(self) -> dict[str, Any]:
+        return {
+            "command": shlex.join(["plusx", *sys.argv[1:]]),
+            "date": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+            "plusx": plusx.__version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "platform": platform.platform(),
+            "processor": processor(),
+            "threads": torch.get_num_threads(),
+            "device": torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else str(self.device),
+            "precision": str(self.precision).removeprefix("torch."),
+        }
+
+
+def shrink(pictures: Tensor, size: int) -> Tensor:
+    """Reduce pictures (N, C, H, W) to size × size, averaging what falls together (bilinear, antialiased).
+
+    >>> shrink(torch.zeros(1, 3, 32, 32), 24).shape
+    torch.Size([1, 3, 24, 24])
+    """
+    return nn.functional.interpolate(pictures, size=(size, size), mode="bilinear", antialias=True)
+
+
+def start(recipe: Recipe, run: Path) -> None:
+    """Make the run directory and write the resolved recipe into it.
+
+    Raises:
+        UserError: if the directory already holds a run, or can't be written.
+    """
+    if (run / "recipe.toml").exists():
+        raise UserError(f"{run} already holds a run; choose another --out, or go on with --resume {run}")
+    if run.is_dir() and any(run.iterdir()):
+        raise UserError(f"{run} is not empty; choose another --out")
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        write_whole(run / "recipe.toml", to_toml(recipe))
+    except OSError as error:
+        raise UserError(f"can't write to {run}: {error.strerror}; choose another --out") from error

@@ -1,0 +1,110 @@
+"""Optimisers: which parameter is stepped how. SGD with Nesterov momentum is torch's; Muon is written here."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from plusx.train.recipe import Optimizer
+
+# Quintic a·x + b·x³ + c·x⁵ whose iterates bring every singular value near 1; K. Jordan, "Muon" (2024).
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+
+
+def orthogonalise(matrix: Tensor, steps: int = 3) -> Tensor:
+    """The nearest matrix with orthonormal rows or columns, roughly: `U·Vᵀ` of the singular value decomposition `U·S·Vᵀ`.
+
+    Newton–Schulz: `X ← a·X + b·(X·Xᵀ)·X + c·(X·Xᵀ)²·X` moves each singular value by the quintic and leaves the
+    singular vectors alone. Three steps bring most of them into 0.3…1.2, which is as good as 1 for a step's direction.
+
+    Args:
+        matrix: (rows, columns), any shape.
+        steps: how many iterations.
+
+    >>> u = orthogonalise(torch.diag(torch.tensor([3.0, 2.0])), steps=5)
+    >>> bool((u.diagonal() > 0.6).all() and (u.diagonal() < 1.3).all())
+    True
+    """
+    a, b, c = NEWTON_SCHULZ
+    x = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
+    x = x / (x.norm() + 1e-7)
+    for _ in range(steps):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.T if matrix.shape[0] > matrix.shape[1] else x
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum, then a step along the orthogonalised direction; filters are kept at one norm.
+
+    For a filter bank W of shape (C_out, C_in, K, K), seen as a C_out × C_in·K² matrix:
+
+        M ← momentum · M + G
+        W ← W · sqrt(C_out) / ‖W‖                                  so a step turns by the same angle in every layer
+        W ← W − learning_rate · orthogonalise(G + momentum · M)    Nesterov
+
+    A batch norm follows each of these convolutions, so the norm of W does not change what the network computes.
+    K. Jordan, "Muon" (2024), in airbench's form for convolutions.
+    """
+
+    def __init__(
+        self, params: list[nn.Parameter], lr: float, momentum: float, dtype: torch.dtype = torch.float32
+    ) -> None:
+        """Take the filters; the schedule changes `lr` before each step, `dtype` is what directions are computed in."""
+        super().__init__(params, {"lr": lr, "momentum": momentum})
+        self.dtype = dtype
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Turn every filter bank by one step."""
+        for group in self.param_groups:
+            for weight in group["params"]:
+                gradient = weight.grad
+                if gradient is None:
+                    continue
+                state = self.state[weight]
+                if not state:
+                    state["momentum_buffer"] = torch.zeros_like(weight)
+                buffer = state["momentum_buffer"].mul_(group["momentum"]).add_(gradient)
+                direction = gradient.add(buffer, alpha=group["momentum"])
+                turn = orthogonalise(direction.flatten(1).to(self.dtype)).view_as(weight)
+                weight.mul_(len(weight) ** 0.5 / weight.norm())
+                weight.add_(turn, alpha=-group["lr"])
+
+
+def make_optimizers(
+    model: nn.Module, settings: Optimizer, dtype: torch.dtype = torch.float32
+) -> list[torch.optim.Optimizer]:
+    """Share the trainable parameters out among optimisers.
+
+    Under "sgd" biases and norm scales are not decayed. Under "muon" every trained filter bank goes to Muon; biases
+    and the last linear layer go to SGD at rates of their own. `dtype` is the run's compute type.
+    """
+    trained = [p for p in model.parameters() if p.requires_grad]
+    vectors = [p for p in trained if p.ndim == 1]
+    if settings.name == "sgd":
+        groups: list[dict[str, Any]] = [
+            {"params": [p for p in trained if p.ndim > 1], "weight_decay": settings.weight_decay},
+            {"params": vectors, "weight_decay": 0.0},
+        ]
+        groups = [group for group in groups if group["params"]]
+        return [torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=True)]
+    filters = [p for p in trained if p.ndim == 4]
+    matrices = [p for p in trained if p.ndim == 2]
+    rest: list[dict[str, Any]] = [
+        {"params": vectors, "lr": settings.bias_learning_rate, "weight_decay": 0.0},
+        {"params": matrices, "lr": settings.head_learning_rate, "weight_decay": settings.head_weight_decay},
+    ]
+    return [
+        Muon(filters, settings.learning_rate, settings.momentum, dtype),
+        torch.optim.SGD(rest, momentum=settings.head_momentum, nesterov=True),
+    ]
+
+
+def set_rates(optimizers: list[torch.optim.Optimizer], factor: float) -> None:
+    """Multiply every group's own rate by the schedule's factor."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group.setdefault("peak", group["lr"])
+            group["lr"] = group["peak"] * factor

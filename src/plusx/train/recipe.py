@@ -1,0 +1,239 @@
+"""A recipe: every setting of a run, validated. `fast.toml` and its neighbours in `recipes/` are the shipped ones."""
+
+import difflib
+import json
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from plusx.errors import UserError
+from plusx.models import model_names
+
+
+class Section(BaseModel):
+    """A table of the TOML file: unknown keys are refused, nothing changes after validation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Model(Section):
+    """Which network."""
+
+    name: str = "fast"
+    residual: bool = True
+
+    @model_validator(mode="after")
+    def _known(self) -> "Model":
+        if self.name not in model_names():
+            raise ValueError(f"there is no model {self.name!r}; choose one of: {', '.join(model_names())}")
+        return self
+
+
+class Data(Section):
+    """Which pictures, and what is done to them in training."""
+
+    source: str = "cifar10"
+    """cifar10, sample, or a directory that holds CIFAR-10."""
+    validation: int = Field(0, ge=0)
+    """Training pictures held out, drawn evenly from the classes; the test set is then looked at once, at the end."""
+    mirror: Literal["none", "random", "alternating"] = "random"
+    crop: int = Field(4, ge=0, le=16)
+    """Largest shift in pixels, the border reflected."""
+    cutout: int = Field(0, ge=0, le=32)
+    """Side of a square that is blanked, in pixels."""
+
+
+class Training(Section):
+    """How long, in what order, in which numbers."""
+
+    epochs: int = Field(10, ge=1)
+    batch_size: int = Field(128, ge=2)
+    seed: int = Field(0, ge=0, lt=2**31)
+    label_smoothing: float = Field(0.0, ge=0.0, lt=1.0)
+    small_epochs: int = Field(0, ge=0)
+    """So many epochs at the beginning see pictures reduced to small_size: they cost (small_size / 32)² as much."""
+    small_size: int = Field(24, ge=8)
+    averaging: float = Field(0.0, ge=0.0, lt=1.0)
+    """Decay per step of the exponential moving average of weights that is evaluated and saved; 0 turns it off."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """auto: bfloat16 where the processor multiplies it in hardware; parameters stay float32 either way."""
+    engine: Literal["default", "native", "handmade"] = "default"
+    device: str = "auto"
+    checkpoint_minutes: float = Field(5.0, gt=0.0)
+
+
+class Optimizer(Section):
+    """How a gradient becomes a step. Rates are for the mean loss of a batch and follow the schedule."""
+
+    name: Literal["sgd", "muon"] = "sgd"
+    learning_rate: float = Field(0.1, gt=0.0)
+    """Of all parameters under sgd; of the convolutions' filters under muon."""
+    momentum: float = Field(0.9, ge=0.0, lt=1.0)
+    weight_decay: float = Field(1e-4, ge=0.0)
+    """Under sgd, of everything but biases and norms. Under muon filters are renormalised instead."""
+    bias_learning_rate: float = Field(25.0, gt=0.0)
+    """Under muon: of the one-dimensional parameters, which SGD with Nesterov momentum steps."""
+    head_learning_rate: float = Field(0.005, gt=0.0)
+    """Under muon: of the last linear layer, which SGD with Nesterov momentum steps."""
+    head_weight_decay: float = Field(0.2, ge=0.0)
+    head_momentum: float = Field(0.85, ge=0.0, lt=1.0)
+
+
+class Schedule(Section):
+    """The factor on every learning rate, from 0 to 1 and back to 0."""
+
+    shape: Literal["linear", "cosine", "constant"] = "cosine"
+    warmup_epochs: float = Field(0.0, ge=0.0)
+
+
+class Evaluation(Section):
+    """How the network is measured."""
+
+    views: Literal["none", "mirror", "shift"] = "mirror"
+    """Test-time views, reported beside the plain accuracy: mirror averages 2, shift averages 6 (mirror × 3 shifts)."""
+    batch_size: int = Field(1000, ge=1)
+
+
+class Recipe(Section):
+    """All settings of a run.
+
+    >>> recipe = load_recipe("fast", {"training.epochs": 2})
+    >>> recipe.training.epochs, recipe.model.name
+    (2, 'fast')
+    """
+
+    name: str
+    model: Model = Model()
+    data: Data = Data()
+    training: Training = Training()
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Schedule()
+    evaluation: Evaluation = Evaluation()
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Recipe":
+        if self.schedule.warmup_epochs > self.training.epochs:
+            raise ValueError("schedule.warmup_epochs is longer than training.epochs")
+        return self
+
+
+def recipe_names() -> tuple[str, ...]:
+    """The shipped recipes, by name.
+
+    >>> "fast" in recipe_names()
+    True
+    """
+    folder = resources.files("plusx.train") / "recipes"
+    return tuple(sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml")))
+
+
+def load_recipe(name_or_file: str, overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """Read a shipped recipe or a TOML file, and override single settings.
+
+    Args:
+        name_or_file: "fast", …, or a path that ends in .toml.
+        overrides: values by dotted key: {"training.epochs": 3}.
+
+    Raises:
+        UserError: if there is no such recipe, a key is unknown, or a value is not allowed; says what is.
+    """
+    if name_or_file.endswith(".toml"):
+        path = Path(name_or_file)
+        if not path.is_file():
+            raise UserError(f"there is no recipe file {path}")
+        text, name = path.read_text(encoding="utf-8"), path.stem
+    elif name_or_file in recipe_names():
+        text = (resources.files("plusx.train") / "recipes" / f"{name_or_file}.toml").read_text(encoding="utf-8")
+        name = name_or_file
+    else:
+        known = ", ".join(recipe_names())
+        raise UserError(f"there is no recipe {name_or_file!r}; choose one of: {known}, or a path to a .toml file")
+    try:
+        tables: dict[str, Any] = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{name_or_file} is not valid TOML: {error}") from error
+    tables.setdefault("name", name)
+    for key, value in (overrides or {}).items():
+        _set(tables, key, value)
+    try:
+        return Recipe.model_validate(tables)
+    except ValidationError as error:
+        raise UserError(_one_line(error)) from error
+
+
+def parse_setting(setting: str) -> tuple[str, Any]:
+    """Split KEY=VALUE; the value is read as TOML, and taken as text where it is none.
+
+    Raises:
+        UserError: if there is no "=".
+
+    >>> parse_setting("training.epochs=3"), parse_setting("data.mirror=none")
+    (('training.epochs', 3), ('data.mirror', 'none'))
+    """
+    key, equals, value = setting.partition("=")
+    if not equals or not key:
+        raise UserError(f"--set takes KEY=VALUE, such as training.epochs=5, not {setting!r}")
+    try:
+        return key.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value.strip()
+
+
+def to_toml(recipe: Recipe) -> str:
+    """The whole recipe as TOML, a table a section; `load_recipe` reads it back."""
+    lines = [f"name = {json.dumps(recipe.name, ensure_ascii=False)}"]
+    for section, values in recipe.model_dump(exclude={"name"}).items():
+        lines += ["", f"[{section}]", *(f"{k} = {json.dumps(v, ensure_ascii=False)}" for k, v in values.items())]
+    return "\n".join(lines) + "\n"
+
+
+def setting_keys() -> tuple[str, ...]:
+    """Every dotted key that `--set` takes."""
+    return tuple(_keys(Recipe))
+
+
+def _keys(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in section.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, Section):
+            yield from _keys(inner, f"{prefix}{name}.")
+        elif prefix:
+            yield prefix + name
+
+
+def _set(tables: dict[str, Any], key: str, value: Any) -> None:
+    if key not in setting_keys():
+        close = difflib.get_close_matches(key, setting_keys(), n=1, cutoff=0.5)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise UserError(f"unknown setting {key!r}{hint} Allowed: {', '.join(setting_keys())}")
+    section, field = key.split(".")
+    tables.setdefault(section, {})[field] = value
+
+
+def _allowed(path: Sequence[str | int]) -> str:
+    """What a key may be: the choices of a Literal, else nothing."""
+    section: Any = Recipe
+    for step in path[:-1]:
+        section = section.model_fields[step].annotation
+    choices = get_args(section.model_fields[path[-1]].annotation) if path[-1] in section.model_fields else ()
+    return f" (choose one of: {', '.join(map(str, choices))})" if choices else ""
+
+
+def _one_line(error: ValidationError) -> str:
+    """Every complaint of pydantic, in one line that a person reads."""
+    complaints = []
+    for detail in error.errors():
+        key = ".".join(map(str, detail["loc"]))
+        if detail["type"] == "extra_forbidden":
+            complaints.append(f"unknown setting {key!r}. Allowed: {', '.join(setting_keys())}")
+        elif detail["type"] == "value_error":
+            complaints.append(str(detail["ctx"]["error"]))
+        else:
+            what = detail["msg"].removeprefix("Input should be ")
+            allowed = "" if detail["type"] == "literal_error" else _allowed(detail["loc"])
+            complaints.append(f"{key} = {detail['input']!r}: should be {what}{allowed}")
+    return "; ".join(complaints)
