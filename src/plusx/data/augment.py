@@ -115,22 +115,26 @@ def mirror(pictures: Tensor, mirrored: Tensor) -> Tensor:
 def cutout(pictures: Tensor, centers: Tensor, size: int) -> Tensor:
     """Fill a square of side `size` around `centers` (N, 2) with 0; what lies outside is cut off.
 
-    The square begins size // 2 before the center (DeVries and Taylor, arXiv 1708.04552). In normalised
-    pictures 0 is the mean colour.
+    The square begins size // 2 before the center, a pixel of the picture (DeVries and Taylor, arXiv
+    1708.04552). In normalised pictures 0 is the mean colour.
 
     >>> cutout(torch.ones(1, 1, 3, 3), torch.tensor([[0, 1]]), 2)[0, 0]
     tensor([[0., 0., 1.],
             [1., 1., 1.],
             [1., 1., 1.]])
     """
-    begin = centers.to(pictures.device) - size // 2
-    rows, columns = (
-        (torch.arange(side, device=pictures.device) - begin[:, axis, None]).ge(0)
-        & (torch.arange(side, device=pictures.device) - begin[:, axis, None]).lt(size)
-        for axis, side in enumerate(pictures.shape[2:])
+    count, channels, height, width = pictures.shape
+    square = torch.arange(size, device=pictures.device) - size // 2
+    centers = centers.to(pictures.device)
+    # Clamping is cutting off: a row beyond the edge becomes the edge, which the square reaches anyway.
+    rows = (centers[:, :1] + square).clamp(0, height - 1)
+    columns = (centers[:, 1:] + square).clamp(0, width - 1)
+    table = (
+        pictures.permute(0, 2, 3, 1)
+        .reshape(-1, channels)
+        .index_fill(0, _pixels(rows, columns, height, width), 0)
     )
-    hidden = rows[:, None, :, None] & columns[:, None, None, :]
-    return pictures.masked_fill(hidden, 0).contiguous(memory_format=torch.channels_last)
+    return table.view(count, height, width, channels).permute(0, 3, 1, 2)
 
 
 def _generator(seed: int, stream: int) -> torch.Generator:
@@ -167,7 +171,11 @@ def _pick(pictures: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """
     count, channels, height, width = pictures.shape
     table = pictures.permute(0, 2, 3, 1).reshape(-1, channels)
-    first = torch.arange(count, device=rows.device)[:, None] * height
-    pixels = ((first + rows) * width)[:, :, None] + columns[:, None, :]
-    picked = table.index_select(0, pixels.flatten())
+    picked = table.index_select(0, _pixels(rows, columns, height, width))
     return picked.view(count, height, width, channels).permute(0, 3, 1, 2)
+
+
+def _pixels(rows: Tensor, columns: Tensor, height: int, width: int) -> Tensor:
+    """Return the numbers, in a table of N·H·W pixels, of the pixels where rows (N, I) meet columns (N, J)."""
+    first = torch.arange(len(rows), device=rows.device)[:, None] * height
+    return (((first + rows) * width)[:, :, None] + columns[:, None, :]).flatten()

@@ -1,7 +1,6 @@
 """Where CIFAR-10 lives on this machine: fetched once, checked every time, shared by every process.
 
-Files only ever appear whole (written under another name, then renamed), so reading needs no lock; fetching
-does.
+Files only ever appear whole (written under another name, then renamed), so only fetching needs a lock.
 """
 
 import os
@@ -17,6 +16,7 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 
 from plusx.data.layouts import ARCHIVE, FOLDER, Batch, survey
+from plusx.data.progress import say
 from plusx.data.records import BATCHES, CLASSES, Images, Labels, Split, decode, of_split
 from plusx.data.sources import SOURCES, Source, SourceError
 from plusx.data.statistics import channel_statistics
@@ -26,9 +26,7 @@ from plusx.errors import UserError
 def cache_folder() -> Path:
     """Return the folder for downloads: the variable `PLUSX_CACHE`, or the user's cache folder."""
     chosen = os.environ.get("PLUSX_CACHE")
-    return (
-        Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("plusx", appauthor=False))
-    )
+    return Path(chosen or platformdirs.user_cache_dir("plusx", appauthor=False)).expanduser()
 
 
 def fetch(
@@ -134,7 +132,7 @@ def _lock(folder: Path, console: Console) -> AbstractContextManager[object]:
     try:
         return lock.acquire(timeout=0)
     except Timeout:
-        console.print("Another process is fetching CIFAR-10; waiting for it.")
+        say(console, "Another process is fetching CIFAR-10; waiting for it.")
         return lock.acquire()
 
 
@@ -148,7 +146,7 @@ def _mend(
     """Fetch what `found` lacks into `folder`, and enter it there."""
     for batch in found.values():
         if batch.fault:
-            console.print(f"{batch.where}: {batch.fault}; fetching it again.", soft_wrap=True)
+            say(console, f"{batch.where}: {batch.fault}; fetching it again.")
     work = folder / "incoming"  # stays after a failure: a transfer that broke goes on from there
     reasons = []
     for title, source in sources.items():
@@ -156,17 +154,19 @@ def _mend(
         if not wanted:
             break
         work.mkdir(exist_ok=True)
-        console.print(f"Fetching CIFAR-10 from {title}.")
+        say(console, f"Fetching CIFAR-10 from {title}.")
         try:
             for batch in source(work, wanted, console):
                 if batch.fault:
                     raise SourceError(f"{batch.where}: {batch.fault}")
                 found[batch.name] = _store(folder / FOLDER, batch)
+            if absent := _wanted(found, wanted):
+                raise SourceError(f"it lacks {', '.join(absent)}")
         except SourceError as error:
             reasons.append(f"{title}: {error}")
-            console.print(f"Not from {reasons[-1]}.", soft_wrap=True)
+            say(console, f"Not from {reasons[-1]}.")
         else:
-            console.print(f"Served by {title}; every SHA-256 is right.", soft_wrap=True)
+            say(console, f"Served by {title}; every SHA-256 is right.")
     if _wanted(found, table):
         raise UserError(
             f"CIFAR-10 could not be fetched ({'; '.join(reasons)}). "

@@ -1,5 +1,6 @@
 """A dataset as training sees it: all pictures in memory, with a validation split on request."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -54,27 +55,33 @@ class Dataset:
         )
 
 
-def load(source: str, root: Path | str | None = None, *, console: Console | None = None) -> Dataset:
+def load(
+    source: str,
+    root: Path | str | None = None,
+    *,
+    console: Console | None = None,
+    table: Mapping[str, str] = BATCHES,
+) -> Dataset:
     """Load "cifar10" (fetched to `root` if need be), "sample", or a folder that holds CIFAR-10.
 
-    A folder named as the source is only read; `root` and `console` are as for `fetch`. Raises `UserError` if
-    there is no CIFAR-10 in the folder, or a damaged one.
+    A folder named as the source is only read; `root`, `console` and `table` are as for `fetch`. Raises
+    `UserError` if there is no CIFAR-10 in the folder, or a damaged one.
     """
     if source == "sample":
         return Dataset("sample", CLASSES, *sample("train"), *sample("test"))
-    batches = fetch(root, console=console) if source == "cifar10" else _read(Path(source))
-    return Dataset("cifar10", CLASSES, *join(batches.values(), "train"), *join(batches.values(), "test"))
+    found = fetch(root, console=console, table=table) if source == "cifar10" else _read(Path(source), table)
+    return Dataset("cifar10", CLASSES, *join(found.values(), "train"), *join(found.values(), "test"))
 
 
-def _read(path: Path) -> dict[str, Batch]:
-    if not path.exists():
+def _read(path: Path, table: Mapping[str, str]) -> dict[str, Batch]:
+    found = survey(path, table)
+    if not found and not path.exists():
         raise UserError(f"{path}: no such folder; --data takes cifar10, sample or a folder with CIFAR-10")
-    found = survey(path)
     if not found:
         raise UserError(
             f"{path}: no CIFAR-10 in it; looked for {LOOKED_FOR} (picture folders come with a later version)"
         )
-    for name in BATCHES:
+    for name in table:
         if name not in found:
             raise UserError(f"{path}: {name} is missing; complete it, or use --data cifar10")
         if found[name].fault:

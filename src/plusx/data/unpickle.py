@@ -44,14 +44,16 @@ _ALLOWED: dict[tuple[str, str], Any] = {
 }
 
 
+class _RefusedError(Exception):
+    pass
+
+
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         try:
             return _ALLOWED[module, name]
         except KeyError:
-            raise pickle.UnpicklingError(
-                f"it asks for {module}.{name}, which CIFAR-10 doesn't need"
-            ) from None
+            raise _RefusedError(f"it asks for {module}.{name}, which CIFAR-10 doesn't need") from None
 
 
 def from_python(content: bytes) -> bytes:
@@ -77,7 +79,7 @@ def from_python(content: bytes) -> bytes:
             raise ValueError("its pictures are not rows of single bytes")
         rows = np.frombuffer(pictures.raw, np.uint8).reshape(len(labels), RECORD - 1)
         return np.concatenate([np.array(labels, np.uint8)[:, None], rows], axis=1).tobytes()
-    except pickle.UnpicklingError as error:
+    except _RefusedError as error:
         raise ValueError(str(error)) from None
     except Exception as error:  # a broken pickle can fail in any way, and each means the same to the caller
         raise ValueError(f"it is not a batch of CIFAR-10's Python version ({error})") from error
