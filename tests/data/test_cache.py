@@ -72,7 +72,7 @@ def test_a_damaged_batch_is_named_and_mended(fake, source, tmp_path, console):
     fetch(tmp_path, console=console, table=fake.table, sources={"one": source})
     damaged = tmp_path / FOLDER / "data_batch_2.bin"
     damaged.write_bytes(damaged.read_bytes()[:-1])
-    faults = {batch.where: batch.fault for batch in verify(tmp_path, fake.table) if batch.fault}
+    faults = {batch.where: batch.fault for batch in verify(tmp_path, fake.table).values() if batch.fault}
     assert list(faults) == [str(damaged)]
     fetch(tmp_path, console=console, table=fake.table, sources={"one": source})
     assert source.asked[1:] == [["data_batch_2"]]
@@ -159,8 +159,8 @@ def test_the_variable_chooses_the_cache(fake, source, tmp_path, console, monkeyp
 def test_verify_names_what_is_missing(fake, tmp_path):
     (fake.folder(tmp_path / "data", "bin") / "data_batch_5.bin").unlink()
     batches = verify(tmp_path / "data", fake.table)
-    assert [batch.name for batch in batches] == list(fake.table)
-    assert [batch for batch in batches if batch.fault] == [
+    assert list(batches) == list(fake.table)
+    assert [batch for batch in batches.values() if batch.fault] == [
         Batch("data_batch_5", str(tmp_path / "data"), b"", "missing")
     ]
 
@@ -175,6 +175,10 @@ def test_info_counts_and_computes(fake, tmp_path):
     assert list(facts.counts["train"].values()) == [labels.count(label) for label in range(10)]
     assert sum(facts.counts["test"].values()) == 3
     assert (facts.folder, len(facts.batches)) == (folder, 6)
+    said = str(facts).splitlines()
+    assert str(folder) in said[0]
+    assert said[1].startswith("train: 15 pictures (airplane ")
+    assert f"{train.std((0, 1, 2))[2]:.8f}" in said[-1]
 
 
 def test_info_of_a_damaged_batch_is_one_line(fake, tmp_path):
@@ -184,13 +188,12 @@ def test_info_of_a_damaged_batch_is_one_line(fake, tmp_path):
         info(folder, fake.table)
 
 
-def test_cifar10_reads_its_split(fake, tmp_path, monkeypatch):
-    monkeypatch.setattr(fetch, "__kwdefaults__", {**fetch.__kwdefaults__, "table": fake.table})
+def test_cifar10_reads_its_split(fake, tmp_path):
     root = fake.folder(tmp_path / "data", "py")
-    images, labels = cifar10("train", root)
+    images, labels = cifar10("train", root, table=fake.table)
     np.testing.assert_array_equal(images[12:], fake.images["data_batch_5"])
     np.testing.assert_array_equal(labels[:3], fake.labels["data_batch_1"])
-    assert len(cifar10("test", root)[0]) == 3
+    assert len(cifar10("test", root, table=fake.table)[0]) == 3
     with pytest.raises(ValueError, match="validation"):
         cifar10("validation", root)
 

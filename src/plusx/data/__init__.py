@@ -10,6 +10,7 @@ from plusx.data.cache import Info, cache_folder, cifar10, fetch, info, verify
 from plusx.data.dataset import Dataset, load
 from plusx.data.embedded import sample
 from plusx.data.layouts import Batch
+from plusx.data.picture import read_picture
 from plusx.data.records import BATCHES, CLASSES
 from plusx.data.statistics import channel_statistics
 
@@ -29,6 +30,7 @@ __all__ = [
     "info",
     "load",
     "mirror",
+    "read_picture",
     "reflect_crop",
     "sample",
     "verify",

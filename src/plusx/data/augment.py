@@ -129,12 +129,9 @@ def cutout(pictures: Tensor, centers: Tensor, size: int) -> Tensor:
     # Clamping is cutting off: a row beyond the edge becomes the edge, which the square reaches anyway.
     rows = (centers[:, :1] + square).clamp(0, height - 1)
     columns = (centers[:, 1:] + square).clamp(0, width - 1)
-    table = (
-        pictures.permute(0, 2, 3, 1)
-        .reshape(-1, channels)
-        .index_fill(0, _pixels(rows, columns, height, width), 0)
-    )
-    return table.view(count, height, width, channels).permute(0, 3, 1, 2)
+    table = pictures.permute(0, 2, 3, 1).reshape(-1, channels)
+    filled = table.index_fill(0, _pixels(rows, columns, height, width), 0)
+    return filled.view(count, height, width, channels).permute(0, 3, 1, 2)
 
 
 def _generator(seed: int, stream: int) -> torch.Generator:

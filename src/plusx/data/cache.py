@@ -60,15 +60,15 @@ def fetch(
     return found
 
 
-def verify(root: Path | str | None = None, table: Mapping[str, str] = BATCHES) -> tuple[Batch, ...]:
+def verify(root: Path | str | None = None, table: Mapping[str, str] = BATCHES) -> dict[str, Batch]:
     """Return each batch of `table` as it is under `root` (None: the cache), with its fault if it has one.
 
-    >>> verify("no/such/folder")[0].fault
+    >>> verify("no/such/folder")["test_batch"].fault
     'missing'
     """
     folder = cache_folder() if root is None else Path(root)
     found = survey(folder, table)
-    return tuple(found.get(name, Batch(name, str(folder), b"", "missing")) for name in table)
+    return {name: found.get(name, Batch(name, str(folder), b"", "missing")) for name in table}
 
 
 @dataclass(frozen=True)
@@ -76,10 +76,21 @@ class Info:
     """What CIFAR-10 under a folder is: batches, pictures a class, channel statistics."""
 
     folder: Path
-    batches: tuple[Batch, ...]
+    batches: Mapping[str, Batch]
     counts: Mapping[Split, Mapping[str, int]]
     mean: tuple[float, ...]  # of the train split, in 0…1
     std: tuple[float, ...]
+
+    def __str__(self) -> str:
+        """Say it in a few lines, for the terminal."""
+        size = sum(len(batch.content) for batch in self.batches.values())
+        lines = [f"CIFAR-10 in {self.folder}: {len(self.batches)} batches, {size / 1e6:.1f} MB, all sound"]
+        for split, counts in self.counts.items():
+            each = ", ".join(f"{name} {count}" for name, count in counts.items())
+            lines.append(f"{split}: {sum(counts.values())} pictures ({each})")
+        for title, values in (("channel means", self.mean), ("channel standard deviations", self.std)):
+            lines.append(f"{title}, of train, in 0…1: {', '.join(f'{value:.8f}' for value in values)}")
+        return "\n".join(lines)
 
 
 def info(root: Path | str | None = None, table: Mapping[str, str] = BATCHES) -> Info:
@@ -88,13 +99,13 @@ def info(root: Path | str | None = None, table: Mapping[str, str] = BATCHES) -> 
     Raises `UserError`, naming the batch, if one is missing or damaged.
     """
     batches = verify(root, table)
-    for batch in batches:
+    for batch in batches.values():
         if batch.fault:
             raise UserError(f"{batch.where}: {batch.name}: {batch.fault}; `plusx data fetch` brings it")
-    images, labels = join(batches, "train")
+    images, labels = join(batches.values(), "train")
     counts: dict[Split, dict[str, int]] = {
         "train": _count(labels),
-        "test": _count(join(batches, "test")[1]),
+        "test": _count(join(batches.values(), "test")[1]),
     }
     mean, std = channel_statistics(images)
     folder = cache_folder() if root is None else Path(root)
@@ -112,14 +123,16 @@ def join(batches: Iterable[Batch], split: Split) -> tuple[Images, Labels]:
     return np.concatenate(images), np.concatenate(labels)
 
 
-def cifar10(split: Split = "train", root: Path | str | None = None) -> tuple[Images, Labels]:
+def cifar10(
+    split: Split = "train", root: Path | str | None = None, *, table: Mapping[str, str] = BATCHES
+) -> tuple[Images, Labels]:
     """Return CIFAR-10's pictures (N, 32, 32, 3), uint8, and labels (N,), int64, fetching them if need be.
 
-    N is 50 000 for "train" and 10 000 for "test"; `root` is as for `fetch`, and so are the errors.
+    N is 50 000 for "train" and 10 000 for "test"; `root`, `table` and the errors are those of `fetch`.
     """
     if split not in ("train", "test"):
         raise ValueError(f'a split is "train" or "test", not {split!r}')
-    return join(fetch(root).values(), split)
+    return join(fetch(root, table=table).values(), split)
 
 
 def _wanted(found: Mapping[str, Batch], table: Mapping[str, str]) -> dict[str, str]:

@@ -34,7 +34,7 @@ class Batch:
     name: str
     where: str
     content: bytes = field(repr=False)
-    fault: str = ""
+    fault: str | None = None
 
 
 def survey(root: Path, table: Mapping[str, str] = BATCHES) -> dict[str, Batch]:
@@ -98,7 +98,7 @@ def verified(name: str, where: str, content: bytes, expected: str) -> Batch:
     "its SHA-256 is not that of CIFAR-10's test_batch"
     """
     sound = digest(content) == expected
-    return Batch(name, where, content, "" if sound else f"its SHA-256 is not that of CIFAR-10's {name}")
+    return Batch(name, where, content, None if sound else f"its SHA-256 is not that of CIFAR-10's {name}")
 
 
 def _folder(folder: Path, names: Collection[str]) -> Iterator[tuple[str, str, bytes]]:
