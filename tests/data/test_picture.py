@@ -68,15 +68,15 @@ def test_what_is_no_picture_is_one_line(tmp_path):
     (tmp_path / "text.jpg").write_text("not a picture")
     (tmp_path / "empty.png").write_bytes(b"")
     for path, message in (
-        (tmp_path / "nowhere.png", "no such picture"),
-        (tmp_path, "Is a directory"),
-        (tmp_path / "text.jpg", "can't read it"),
-        (tmp_path / "empty.png", "can't read it"),
-        (tmp_path / "cut.png", "can't read it"),
+        (tmp_path / "nowhere.png", "there is no picture"),
+        (tmp_path, "is a directory; give picture files"),
+        (tmp_path / "text.jpg", "can't be read as a picture"),
+        (tmp_path / "empty.png", "can't be read as a picture"),
+        (tmp_path / "cut.png", "can't be read as a picture"),
     ):
         with pytest.raises(UserError, match=message) as error:
             read_picture(path, 32)
-        assert str(error.value).startswith(f"{path}: ")
+        assert str(path) in str(error.value)
         assert "\n" not in str(error.value)
 
 

@@ -3,16 +3,17 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from plusx.data.records import Images
 from plusx.errors import UserError
 
 
-def read_picture(path: Path, size: int) -> Images:
+def read_picture(path: Path | str, size: int) -> Images:
     """Read a picture of any size and format that Pillow knows, cut out its central square and reduce it.
 
-    Turned upright by its EXIF orientation; grey, palette and CMYK become RGB, transparent parts white.
+    Turned upright by its EXIF orientation; grey, palette and CMYK become RGB, 16 bits become 8, transparent
+    parts white.
 
     Args:
         path: the file.
@@ -23,11 +24,19 @@ def read_picture(path: Path, size: int) -> Images:
 
     Raises:
         UserError: if the file is missing or is no picture.
+
+    >>> read_picture("no/such/cat.png", 32)
+    Traceback (most recent call last):
+    ...
+    plusx.errors.UserError: there is no picture no/such/cat.png
     """
     try:
         with Image.open(path) as file:
             upright = ImageOps.exif_transpose(file)
-            if "A" in upright.getbands() or "transparency" in upright.info:
+            if upright.mode.startswith("I"):  # Pillow itself would cut 16-bit grey off at 255
+                grey = np.asarray(upright).astype(np.int64) >> 8
+                upright = Image.fromarray(grey.clip(0, 255).astype(np.uint8))
+            if upright.has_transparency_data:
                 upright = upright.convert("RGBA")
                 upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright)
             square = ImageOps.fit(upright.convert("RGB"), (size, size), Image.Resampling.BICUBIC)
@@ -36,5 +45,8 @@ def read_picture(path: Path, size: int) -> Images:
         raise UserError(f"there is no picture {path}") from None
     except IsADirectoryError:
         raise UserError(f"{path} is a directory; give picture files") from None
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UserError(f"{path} is no picture that can be read: {error}") from error
+    except Image.DecompressionBombError as error:
+        raise UserError(f"{path} is too big a picture: {error}") from error
+    except (OSError, ValueError, SyntaxError) as error:  # each of Pillow's formats fails in its own way
+        reason = getattr(error, "strerror", None) or "not a format that Pillow knows, or damaged"
+        raise UserError(f"{path} can't be read as a picture: {reason}") from error
