@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 
 from plusx.ops import reference
+from plusx.ops.chunks import chunks
 from plusx.ops.engines import resolve
+from plusx.ops.lesson_layout import from_lesson, to_lesson
 
 
 class Rectifier(torch.autograd.Function):
@@ -21,9 +23,14 @@ class Rectifier(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
-        """Pass the gradient where the output is not zero; a NaN is not zero."""
+        """Stop the gradient where the output is 0; a NaN is not 0."""
         (y,) = ctx.saved_tensors
-        return grad.masked_fill(y <= 0, 0)
+        if y.dim() == 0:
+            return torch.where(y <= 0, 0, grad)
+        dx = torch.empty_like(y)
+        for chunk in chunks(y):
+            dx[chunk] = torch.where(y[chunk] <= 0, 0, grad[chunk])
+        return dx
 
 
 def relu(x: Tensor, *, engine: str | None = None) -> Tensor:
@@ -34,7 +41,7 @@ def relu(x: Tensor, *, engine: str | None = None) -> Tensor:
     """
     match resolve(engine, "handmade"):
         case "reference":
-            return reference.on_tensors(reference.relu, x)
+            return from_lesson(reference.relu(to_lesson(x)), x)
         case "handmade":
             return Rectifier.apply(x)  # type: ignore[no-any-return]
         case "native":

@@ -8,7 +8,8 @@ from torch.nn import functional as F
 
 from plusx.ops import reference
 from plusx.ops.engines import resolve
-from plusx.ops.precision import as_given, for_products
+from plusx.ops.lesson_layout import from_lesson, to_lesson, vector
+from plusx.ops.precision import as_given, for_product
 
 
 class Linear(torch.autograd.Function):
@@ -66,12 +67,19 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, engine: str
     [[16.0]]
     """
     if weight.dim() != 2 or x.dim() < 1 or x.shape[-1] != weight.shape[1]:
-        raise ValueError(f"x {tuple(x.shape)} does not fit weight {tuple(weight.shape)}: (…, in) and (out, in)")
-    match resolve(engine, "native"):
+        raise ValueError(
+            f"x {tuple(x.shape)} does not fit weight {tuple(weight.shape)}: (…, in) and (out, in)"
+        )
+    chosen = resolve(engine, "native")
+    if chosen != "native":
+        x, weight, bias = for_product(x), for_product(weight), for_product(bias)
+    if x.dim() == 1:
+        return linear(x[None], weight, bias, engine=chosen)[0]
+    match chosen:
         case "reference":
-            return reference.on_tensors(reference.linear, x, weight, bias)
+            y = reference.linear(to_lesson(x.flatten(0, -2)), to_lesson(weight), vector(bias))
+            return from_lesson(y, x).unflatten(0, x.shape[:-1])
         case "native":
             return F.linear(x, weight, bias)
         case "handmade":
-            x, weight, bias = for_products(x, weight, bias)
             return Linear.apply(x.flatten(0, -2), weight, bias).unflatten(0, x.shape[:-1])

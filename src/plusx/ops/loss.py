@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from plusx.ops import reference
 from plusx.ops.engines import resolve
+from plusx.ops.lesson_layout import from_lesson, to_lesson
 from plusx.ops.precision import as_given, for_losses
 
 Reduction = Literal["mean", "sum", "none"]
@@ -82,7 +83,10 @@ def cross_entropy(
         raise ValueError(f"reduction must be mean, sum or none; got {reduction!r}")
     match resolve(engine, "native"):
         case "reference":
-            losses = reference.on_tensors(reference.cross_entropy, logits, target, label_smoothing)
+            logits = for_losses(logits)
+            losses = from_lesson(
+                reference.cross_entropy(to_lesson(logits), target.cpu().numpy(), label_smoothing), logits
+            )
         case "native":
             return F.cross_entropy(logits, target, label_smoothing=label_smoothing, reduction=reduction)
         case "handmade":

@@ -7,28 +7,42 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from plusx.ops import reference
+from plusx.ops.chunks import chunks
 from plusx.ops.engines import resolve
+from plusx.ops.lesson_layout import from_lesson, to_lesson, vector
 from plusx.ops.precision import as_given
 
 
-def _all_but_channels(x: Tensor) -> list[int]:
+def _axes(x: Tensor) -> list[int]:
+    """Return the axes that one channel extends over: all but the second."""
     return [axis for axis in range(x.dim()) if axis != 1]
 
 
-def _by_channel(v: Tensor, x: Tensor) -> Tensor:
+def _per_channel(v: Tensor, x: Tensor) -> Tensor:
     """Shape (C,) so that it meets the channels of x."""
     return v.reshape(1, -1, *[1] * (x.dim() - 2))
 
 
 def _statistics(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and (biased) variance of each channel, in float32 at least."""
-    wide = x.to(torch.promote_types(x.dtype, torch.float32))
-    axes = _all_but_channels(x)
-    mean = wide.mean(axes)
-    return mean, (wide - _by_channel(mean, x)).square().mean(axes)
+    """Return mean and variance (divided by the number of values) of each channel, in float32 at least.
+
+    Reads x once. A chunk of n values with mean m and variance v adds n/N · (v + (m − μ)²) to the variance of all N: both
+    terms are squares, so nothing cancels.
+    """
+    axes, wide = _axes(x), torch.promote_types(x.dtype, torch.float32)
+    shares, means, variances = [], [], []
+    for chunk in chunks(x):
+        part = x[chunk].to(wide)
+        mean = part.mean(axes)
+        shares.append(len(part) / max(1, len(x)))
+        means.append(mean)
+        variances.append((part - _per_channel(mean, x)).square().mean(axes))
+    share, m = torch.tensor(shares, dtype=wide, device=x.device)[:, None], torch.stack(means)
+    mean = (share * m).sum(0)
+    return mean, (share * (torch.stack(variances) + (m - mean).square())).sum(0)
 
 
-class Normalise(torch.autograd.Function):
+class Normalisation(torch.autograd.Function):
     """`y = w · x̂ + b` with `x̂ = (x − μ) · r` and `r = 1 / √(σ² + ε)`.
 
     With G = ∂L/∂y and sums over the m values of a channel, in both modes
@@ -44,47 +58,67 @@ class Normalise(torch.autograd.Function):
     @staticmethod
     @as_given
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, mean: Tensor, variance: Tensor, eps: float,
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        mean: Tensor,
+        variance: Tensor,
+        eps: float,
         training: bool,
     ) -> Tensor:
-        """One multiplication and one addition a value."""
+        """One multiplication and one addition for each value."""
         ctx.save_for_backward(x, weight, mean, variance)
         ctx.eps, ctx.training = eps, training
-        scale = (variance + eps).rsqrt()
-        if weight is not None:
-            scale = scale * weight
-        shift = -mean * scale
-        if bias is not None:
-            shift = shift + bias
-        return (x * _by_channel(scale, x) + _by_channel(shift, x)).to(x.dtype)
+        scale = (variance + eps).rsqrt() if weight is None else (variance + eps).rsqrt() * weight
+        shift = -mean * scale if bias is None else bias - mean * scale
+        scale, shift = _per_channel(scale, x), _per_channel(shift, x)
+        y = torch.empty_like(x)
+        for chunk in chunks(x):
+            y[chunk] = x[chunk] * scale + shift
+        return y
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         """The formulas above, from operations that can be differentiated once more."""
-        return Normalise.gradients(grad, *ctx.saved_tensors, ctx)
-
-    @staticmethod
-    @as_given
-    def gradients(
-        grad: Tensor, x: Tensor, weight: Tensor | None, mean: Tensor, variance: Tensor, ctx: Any
-    ) -> tuple[Tensor | None, ...]:
-        """Compute the gradients that are needed."""
-        if torch.is_grad_enabled() and ctx.training:
-            # Somebody will differentiate this result: then mean and variance must be known as functions of x.
+        x, weight, mean, variance = ctx.saved_tensors
+        if ctx.training and torch.is_grad_enabled():
+            # Somebody will differentiate this gradient: then μ and σ² must be known as functions of x.
             mean, variance = _statistics(x)
-        axes = _all_but_channels(x)
-        m = x.numel() // x.shape[1]
-        r = (variance + ctx.eps).rsqrt()
-        xhat = (x - _by_channel(mean, x)) * _by_channel(r, x)
-        sum_g = grad.sum(axes, dtype=mean.dtype)
-        sum_gx = (grad * xhat).sum(axes)
-        dx = None
-        if ctx.needs_input_grad[0]:
-            inner = grad - _by_channel(sum_g / m, x) - xhat * _by_channel(sum_gx / m, x) if ctx.training else grad
-            dx = (inner * _by_channel(r if weight is None else r * weight, x)).to(x.dtype)
-        dw = sum_gx.to(weight.dtype) if weight is not None and ctx.needs_input_grad[1] else None
-        db = sum_g.to(mean.dtype) if ctx.needs_input_grad[2] else None
-        return dx, dw, db, None, None, None, None
+        dx, dw, db = _gradients(grad, x, weight, mean, variance, ctx.eps, ctx.training)
+        needed = ctx.needs_input_grad
+        return (
+            dx if needed[0] else None,
+            dw if needed[1] else None,
+            db if needed[2] else None,
+            None,
+            None,
+            None,
+            None,
+        )
+
+
+@as_given
+def _gradients(
+    grad: Tensor, x: Tensor, weight: Tensor | None, mean: Tensor, variance: Tensor, eps: float, training: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    axes, m = _axes(x), x.numel() // x.shape[1]
+    r = (variance + eps).rsqrt()
+    centre = _per_channel(mean, x)
+    G, Gx = torch.zeros_like(mean), torch.zeros_like(mean)
+    for chunk in chunks(x):
+        part = grad[chunk].to(mean.dtype)
+        G = G + part.sum(axes)
+        Gx = Gx + (part * (x[chunk] - centre)).sum(axes)
+    Gx = Gx * r
+    dx = torch.empty_like(x)
+    scale = _per_channel(r if weight is None else r * weight, x)
+    mean_g, slope = _per_channel(G / m, x), _per_channel(r * Gx / m, x)
+    for chunk in chunks(x):
+        dx[chunk] = (
+            scale * (grad[chunk] - mean_g - (x[chunk] - centre) * slope) if training else scale * grad[chunk]
+        )
+    return dx, Gx, G
 
 
 def batch_norm(
@@ -103,7 +137,7 @@ def batch_norm(
 
     Args:
         x: (N, C, …).
-        running_mean: (C,); used in evaluation, moved towards the batch's mean in training; None in training only.
+        running_mean: (C,); used in evaluation, moved towards the batch's mean in training, where it may be None.
         running_var: (C,), the same with the unbiased variance.
         weight: (C,) or None for 1.
         bias: (C,) or None for 0.
@@ -121,25 +155,41 @@ def batch_norm(
     >>> batch_norm(torch.tensor([[1.0], [3.0]]), None, None, training=True, eps=0.0).tolist()
     [[-1.0], [1.0]]
     """
-    values = x.numel() // x.shape[1] if x.shape[1] else 0
+    values = x.numel() // max(1, x.shape[1])
     if training and values == 1:
-        raise ValueError(f"training needs more than 1 value for each channel; got input of shape {tuple(x.shape)}")
-    if not training and (running_mean is None or running_var is None):
+        raise ValueError(
+            f"training needs more than 1 value for each channel; got input of shape {tuple(x.shape)}"
+        )
+    chosen = resolve(engine, "native")
+    if chosen == "native":
+        return F.batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
+    if training:
+        with torch.no_grad():
+            mean, variance = _batch_statistics(x, chosen)
+            unbiased = variance * (values / max(1, values - 1))
+            for running, new in ((running_mean, mean), (running_var, unbiased)):
+                if running is not None and values:
+                    running.lerp_(new.to(running.dtype), momentum)
+    elif running_mean is None or running_var is None:
         raise ValueError("evaluation needs running_mean and running_var")
-    match resolve(engine, "native"):
-        case "reference":
-            return reference.on_tensors(
-                reference.batched_batch_norm, x, running_mean, running_var, weight, bias, training, momentum, eps
-            )
-        case "native":
-            return F.batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
-        case "handmade":
-            if not training:
-                return Normalise.apply(x, weight, bias, running_mean, running_var, eps, False)
-            with torch.no_grad():
-                mean, variance = _statistics(x)
-                if running_mean is not None:
-                    running_mean.lerp_(mean.to(running_mean.dtype), momentum)
-                if running_var is not None:
-                    running_var.lerp_((variance * (values / (values - 1))).to(running_var.dtype), momentum)
-            return Normalise.apply(x, weight, bias, mean, variance, eps, True)
+    else:
+        mean, variance = running_mean, running_var
+    if chosen == "handmade":
+        return Normalisation.apply(x, weight, bias, mean, variance, eps, training)  # type: ignore[no-any-return]
+    pictures = to_lesson(_as_pictures(x), (0, 2, 3, 1))
+    output = reference.batch_norm(
+        pictures, to_lesson(mean), to_lesson(variance), vector(weight), vector(bias), eps
+    )
+    return from_lesson(output, x, (0, 3, 1, 2)).reshape(x.shape)
+
+
+def _as_pictures(x: Tensor) -> Tensor:
+    """(N, C, …) → (N, C, H, 1)."""
+    return x.reshape(x.shape[0], x.shape[1], -1, 1)
+
+
+def _batch_statistics(x: Tensor, engine: str) -> tuple[Tensor, Tensor]:
+    if engine == "handmade":
+        return _statistics(x)
+    mean, variance = reference.batch_statistics(to_lesson(_as_pictures(x), (0, 2, 3, 1)))
+    return torch.from_numpy(mean).to(x.device), torch.from_numpy(variance).to(x.device)

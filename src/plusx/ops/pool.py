@@ -8,23 +8,36 @@ of the picture; the maximum or the sum of these slices is the pooled picture.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from math import prod
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from plusx.ops import reference
+from plusx.ops.chunks import chunks
 from plusx.ops.engines import resolve
-from plusx.ops.precision import as_given
+from plusx.ops.lesson_layout import each_picture
 from plusx.ops.shape import Edges, IntOrPair, Padding, Pair, edges, output_size, pair, span
 
-Geometry = tuple[Pair, Pair, Pair, Pair, Pair]
-"""(kernel_size, stride, (top, left) padding, dilation, output size)"""
 Index = tuple[Any, ...]
 
 
-def _axis(length: int, K: int, s: int, start: int, d: int, outputs: int) -> Iterator[tuple[int, slice, slice]]:
+class Geometry(NamedTuple):
+    """Which pixels belong to which window; everything is (vertical, horizontal)."""
+
+    K: Pair
+    stride: Pair
+    start: Pair
+    """How far before the picture the first window begins: the padding at the top and left."""
+    dilation: Pair
+    out: Pair
+
+
+def _axis(
+    length: int, K: int, s: int, start: int, d: int, outputs: int
+) -> Iterator[tuple[int, slice, slice]]:
     """Yield, for each tap along one axis, the windows in which it is inside the picture and the pixels it reads there."""
     for i in range(K):
         shift = i * d - start
@@ -42,11 +55,11 @@ def _taps(size: Pair, geometry: Geometry) -> Iterator[tuple[int, Index, Index]]:
             yield i * K[1] + j, (..., out_rows, out_columns), (..., in_rows, in_columns)
 
 
-def _like(x: Tensor, size: Pair, value: float) -> Tensor:
-    """Return (N, C, *size) filled with a value, laid out in memory as x is."""
-    last = x.stride(1) == 1 and x.is_contiguous(memory_format=torch.channels_last)
+def _empty(like: Tensor, size: Pair, dtype: torch.dtype) -> Tensor:
+    """Return (N, C, *size), laid out in memory as `like` is."""
+    last = like.is_contiguous(memory_format=torch.channels_last) and like.stride(1) == 1
     layout = torch.channels_last if last else torch.contiguous_format
-    return torch.full((*x.shape[:2], *size), value, dtype=x.dtype, device=x.device).contiguous(memory_format=layout)
+    return torch.empty(*like.shape[:2], *size, dtype=dtype, device=like.device, memory_format=layout)
 
 
 class MaxPool(torch.autograd.Function):
@@ -59,15 +72,20 @@ class MaxPool(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, geometry: Geometry) -> Tensor:
-        """Keep the running maximum over the taps and the number of the tap that holds it."""
+        """Keep the running maximum over the taps and, if there will be a backward, the tap that holds it."""
         size = (x.shape[2], x.shape[3])
-        y = _like(x, geometry[-1], -torch.inf)
-        winner = torch.zeros_like(y, dtype=torch.int16)
-        winner += _first_tap(geometry).to(x.device)
-        for tap, there, here in _taps(size, geometry):
-            candidate = x[here]
-            winner[there].masked_fill_((candidate > y[there]) | (candidate != candidate), tap)
-            y[there] = torch.maximum(y[there], candidate)
+        y = _empty(x, geometry.out, x.dtype)
+        winner = _empty(x, geometry.out, torch.uint8 if prod(geometry.K) < 256 else torch.int32)
+        first = _first_tap(geometry).to(winner)
+        for chunk in chunks(x):
+            best, won = y[chunk].fill_(-torch.inf), winner[chunk]
+            if ctx.needs_input_grad[0]:
+                won.copy_(first)
+            for tap, there, here in _taps(size, geometry):
+                candidate = x[chunk][here]
+                if ctx.needs_input_grad[0]:
+                    won[there].masked_fill_((candidate > best[there]) | (candidate != candidate), tap)
+                torch.maximum(best[there], candidate, out=best[there])
         ctx.save_for_backward(winner)
         ctx.size, ctx.geometry = size, geometry
         return y
@@ -80,31 +98,33 @@ class MaxPool(torch.autograd.Function):
 
 
 def _first_tap(geometry: Geometry) -> Tensor:
-    """Return (H_out, W_out) numbers of the first tap inside the picture; it holds the maximum until another is larger."""
+    """Return (H_out, W_out) numbers of the first tap inside the picture; it wins until another one is larger."""
     K, s, start, d, out = geometry
-    i, j = (
-        (torch.arange(start[a], start[a] - out[a] * s[a], -s[a]).clamp(min=0) + d[a] - 1).div(d[a], rounding_mode="floor")
-        for a in (0, 1)
+    rows, columns = (
+        torch.tensor([max(0, -((p * s[axis] - start[axis]) // d[axis])) for p in range(out[axis])])
+        for axis in (0, 1)
     )
-    return (i[:, None] * K[1] + j).to(torch.int16)
+    return rows[:, None] * K[1] + columns
 
 
 class Scatter(torch.autograd.Function):
-    """`dx[q] = Σ_p g[p] where the winner of window p reads q`: linear in g, and its own gradient is `Gather`."""
+    """`dx[q] = Σ_p g[p] over the windows p whose winner reads q`: linear in g, and its own gradient is `Gather`."""
 
     @staticmethod
     def forward(ctx: Any, grad: Tensor, winner: Tensor, size: Pair, geometry: Geometry) -> Tensor:
-        """Walk the taps; each adds the gradients it won to the pixels it read."""
+        """Walk over the taps; each adds the gradients of the windows it won to the pixels it read."""
         ctx.save_for_backward(winner)
         ctx.size, ctx.geometry = size, geometry
-        dx = _like(winner, size, 0).to(grad.dtype)
-        for tap, there, here in _taps(size, geometry):
-            dx[here] += grad[there].masked_fill(winner[there] != tap, 0)
+        dx = _empty(winner, size, grad.dtype)
+        for chunk in chunks(dx):
+            part, g, won = dx[chunk].zero_(), grad[chunk], winner[chunk]
+            for tap, there, here in _taps(size, geometry):
+                part[here] += torch.where(won[there] == tap, g[there], 0)
         return dx
 
     @staticmethod
     def backward(ctx: Any, v: Tensor) -> tuple[Tensor, None, None, None]:
-        """For v of x's shape: ∂/∂g[p] = v at the pixel the winner of window p read."""
+        """For v of x's shape: ∂/∂g[p] = v at the pixel that the winner of window p reads."""
         (winner,) = ctx.saved_tensors
         return Gather.apply(v, winner, ctx.size, ctx.geometry), None, None, None
 
@@ -114,12 +134,12 @@ class Gather(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, v: Tensor, winner: Tensor, size: Pair, geometry: Geometry) -> Tensor:
-        """Walk the taps; each fills the windows it won."""
+        """Walk over the taps; each fills the windows it won."""
         ctx.save_for_backward(winner)
         ctx.size, ctx.geometry = size, geometry
-        y = _like(winner, geometry[-1], 0).to(v.dtype)
+        y = _empty(winner, geometry.out, v.dtype).zero_()
         for tap, there, here in _taps(size, geometry):
-            y[there] += v[here].masked_fill(winner[there] != tap, 0)
+            y[there] += torch.where(winner[there] == tap, v[here], 0)
         return y
 
     @staticmethod
@@ -129,40 +149,88 @@ class Gather(torch.autograd.Function):
         return Scatter.apply(grad, winner, ctx.size, ctx.geometry), None, None, None
 
 
-class SumPool(torch.autograd.Function):
-    """`y[p] = Σ over the taps of x[p·s + i]`, linear in x; the gradient of a sum goes to all its terms (`Spread`)."""
+class AveragePool(torch.autograd.Function):
+    """`y[p] = Σ over the taps of x[p·s + i] / n[p]`, linear in x: each term receives its share of the gradient (`Spread`).
+
+    ∂L/∂x[q] = Σ ∂L/∂y[p] / n[p]  over the windows p that contain pixel q
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, size: Pair, geometry: Geometry) -> Tensor:
-        """Add the taps."""
+    def forward(ctx: Any, x: Tensor, n: Tensor, size: Pair, geometry: Geometry) -> Tensor:
+        """Add the taps, in float32 at least, and divide."""
+        ctx.save_for_backward(n)
         ctx.size, ctx.geometry = size, geometry
-        y = _like(x, geometry[-1], 0)
-        for _, there, here in _taps(size, geometry):
-            y[there] += x[here]
+        y = _empty(x, geometry.out, x.dtype)
+        for chunk in chunks(x):
+            total = torch.zeros_like(y[chunk], dtype=n.dtype)
+            for _, there, here in _taps(size, geometry):
+                total[there] += x[chunk][here]
+            y[chunk] = total / n
         return y
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        """`∂L/∂x[q] = Σ_p ∂L/∂y[p]` over the windows p that contain q."""
-        return Spread.apply(grad, ctx.size, ctx.geometry), None, None
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+        """Give each pixel its share."""
+        (n,) = ctx.saved_tensors
+        return Spread.apply(grad, n, ctx.size, ctx.geometry), None, None, None
 
 
 class Spread(torch.autograd.Function):
-    """`dx[q] = Σ_p g[p] over the windows that contain q`; its own gradient is `SumPool`."""
+    """`dx[q] = Σ_p g[p] / n[p] over the windows p that contain q`; its own gradient is `AveragePool`."""
 
     @staticmethod
-    def forward(ctx: Any, grad: Tensor, size: Pair, geometry: Geometry) -> Tensor:
-        """Walk the taps the other way."""
+    def forward(ctx: Any, grad: Tensor, n: Tensor, size: Pair, geometry: Geometry) -> Tensor:
+        """Walk over the taps the other way."""
+        ctx.save_for_backward(n)
         ctx.size, ctx.geometry = size, geometry
-        dx = _like(grad, size, 0)
-        for _, there, here in _taps(size, geometry):
-            dx[here] += grad[there]
+        dx = _empty(grad, size, grad.dtype)
+        for chunk in chunks(dx):
+            total, share = torch.zeros_like(dx[chunk], dtype=n.dtype), grad[chunk] / n
+            for _, there, here in _taps(size, geometry):
+                total[here] += share[there]
+            dx[chunk] = total
         return dx
 
     @staticmethod
-    def backward(ctx: Any, v: Tensor) -> tuple[Tensor, None, None]:
-        """Back to the sum."""
-        return SumPool.apply(v, ctx.size, ctx.geometry), None, None
+    def backward(ctx: Any, v: Tensor) -> tuple[Tensor, None, None, None]:
+        """Back to the mean."""
+        (n,) = ctx.saved_tensors
+        return AveragePool.apply(v, n, ctx.size, ctx.geometry), None, None, None
+
+
+class GlobalMaxPool(torch.autograd.Function):
+    """`y = max over all pixels of a feature map`; the gradient goes to the first pixel that holds it."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        """Look each map's winner up."""
+        flat = x.flatten(2)
+        winner = flat.argmax(2, keepdim=True)
+        ctx.save_for_backward(winner)
+        ctx.shape = x.shape
+        return flat.gather(2, winner)[..., None]
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        """Put the gradient where the winner was, zeros elsewhere."""
+        (winner,) = ctx.saved_tensors
+        zeros = grad.new_zeros(*ctx.shape[:2], ctx.shape[2] * ctx.shape[3])
+        return zeros.scatter(2, winner, grad[..., 0]).view(ctx.shape)
+
+
+class GlobalAveragePool(torch.autograd.Function):
+    """`y = 1/(H·W) · Σ x` over a feature map, so every pixel receives `∂L/∂y / (H·W)`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        """Add up and divide."""
+        ctx.shape = x.shape
+        return x.mean((2, 3), keepdim=True)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        """The same share for everyone."""
+        return (grad / (ctx.shape[2] * ctx.shape[3])).expand(ctx.shape)
 
 
 def _resolve(
@@ -181,9 +249,11 @@ def _resolve(
     sides = edges(size, K, s, padding, d)
     for k, step, ends in zip(K, d, sides, strict=True):
         if ends[0] > span(k, step) // 2:
-            raise ValueError(f"padding {ends[0]} is more than half of the window, which spans {span(k, step)} pixels")
+            raise ValueError(
+                f"padding {ends[0]} is more than half of the window, which spans {span(k, step)} pixels"
+            )
     out = output_size(size, K, s, padding, d, ceil_mode)
-    return (K, s, (sides[0][0], sides[1][0]), d, out), sides
+    return Geometry(K, s, (sides[0][0], sides[1][0]), d, out), sides
 
 
 def max_pool2d(
@@ -220,12 +290,14 @@ def max_pool2d(
     if x.dim() == 3:
         return max_pool2d(x[None], kernel_size, stride, padding, dilation, ceil_mode, engine=engine)[0]
     geometry, sides = _resolve(x, kernel_size, stride, padding, dilation, ceil_mode)
-    K, s, start, d, _ = geometry
+    K, s, start, d, out = geometry
     match resolve(engine, "handmade"):
         case "reference":
-            return reference.on_tensors(reference.batched_max_pool2d, x, K, s, padding, d, ceil_mode)
+            return each_picture(
+                lambda I: reference.max_pool2d(I, K, s, padding, d, ceil_mode), x, x.shape[1], out
+            )
         case "handmade":
-            return MaxPool.apply(x, geometry)
+            return MaxPool.apply(x, geometry)  # type: ignore[no-any-return]
         case "native":
             (top, bottom), (left, right) = sides
             if start != (bottom, right):
@@ -264,18 +336,24 @@ def avg_pool2d(
     [[[3.0]]]
     """
     if x.dim() == 3:
-        return avg_pool2d(x[None], kernel_size, stride, padding, ceil_mode, count_include_pad, engine=engine)[0]
+        return avg_pool2d(x[None], kernel_size, stride, padding, ceil_mode, count_include_pad, engine=engine)[
+            0
+        ]
     geometry, sides = _resolve(x, kernel_size, stride, padding, 1, ceil_mode)
-    K, s, start, _, _ = geometry
+    K, s, start, _, out = geometry
     size = (x.shape[2], x.shape[3])
     match resolve(engine, "handmade"):
         case "reference":
-            return reference.on_tensors(
-                reference.batched_avg_pool2d, x, K, s, padding, ceil_mode, count_include_pad
+            return each_picture(
+                lambda I: reference.avg_pool2d(I, K, s, padding, ceil_mode, count_include_pad),
+                x,
+                x.shape[1],
+                out,
             )
         case "handmade":
-            divisor = _divisor(size, geometry, sides, count_include_pad).to(x)
-            return SumPool.apply(x, size, geometry) / divisor
+            n = _counts(size, geometry, sides, count_include_pad)
+            n = n.to(x.device, torch.promote_types(x.dtype, torch.float32))
+            return AveragePool.apply(x, n, size, geometry)  # type: ignore[no-any-return]
         case "native":
             (top, bottom), (left, right) = sides
             if start == (bottom, right):
@@ -287,7 +365,7 @@ def avg_pool2d(
             return y / F.avg_pool2d(F.pad(x.new_ones(1, 1, *size), border), K, s, 0, ceil_mode)
 
 
-def _divisor(size: Pair, geometry: Geometry, sides: Edges, count_include_pad: bool) -> Tensor:
+def _counts(size: Pair, geometry: Geometry, sides: Edges, count_include_pad: bool) -> Tensor:
     """Return (H_out, W_out) numbers of pixels in the windows, padding included or not."""
     K, s, _, _, out = geometry
     counts = []
@@ -305,7 +383,12 @@ def global_avg_pool2d(x: Tensor, *, engine: str | None = None) -> Tensor:
     >>> global_avg_pool2d(torch.arange(4.0).reshape(1, 1, 2, 2)).tolist()
     [[[[1.5]]]]
     """
-    return avg_pool2d(x, (x.shape[-2], x.shape[-1]), engine=engine)
+    _check_map(x)
+    match resolve(engine, "handmade"):
+        case "handmade":
+            return GlobalAveragePool.apply(x)  # type: ignore[no-any-return]
+        case other:
+            return avg_pool2d(x, (x.shape[2], x.shape[3]), engine=other)
 
 
 def global_max_pool2d(x: Tensor, *, engine: str | None = None) -> Tensor:
@@ -314,4 +397,14 @@ def global_max_pool2d(x: Tensor, *, engine: str | None = None) -> Tensor:
     >>> global_max_pool2d(torch.arange(4.0).reshape(1, 1, 2, 2)).tolist()
     [[[[3.0]]]]
     """
-    return max_pool2d(x, (x.shape[-2], x.shape[-1]), engine=engine)
+    _check_map(x)
+    match resolve(engine, "handmade"):
+        case "handmade":
+            return GlobalMaxPool.apply(x)  # type: ignore[no-any-return]
+        case other:
+            return max_pool2d(x, (x.shape[2], x.shape[3]), engine=other)
+
+
+def _check_map(x: Tensor) -> None:
+    if x.dim() != 4 or 0 in x.shape[2:]:
+        raise ValueError(f"x must be (N, C, H, W) with at least one pixel; got {tuple(x.shape)}")

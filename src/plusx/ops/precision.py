@@ -15,19 +15,19 @@ def _is_on(device: str) -> bool:
     return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
 
 
-def for_products(*tensors: Tensor | None) -> list[Tensor | None]:
+T = TypeVar("T", Tensor, Tensor | None)
+
+
+def for_product(x: T) -> T:
     """Cast what enters a matrix product to the autocast type; float64 and everything outside autocast stays.
 
     >>> with torch.autocast("cpu", torch.bfloat16):
-    ...     print([t.dtype for t in for_products(torch.ones(2), torch.ones(2, dtype=torch.float64))])
-    [torch.bfloat16, torch.float64]
+    ...     for_product(torch.ones(2)).dtype, for_product(torch.ones(2, dtype=torch.float64)).dtype
+    (torch.bfloat16, torch.float64)
     """
-    return [
-        t.to(torch.get_autocast_dtype(t.device.type))
-        if t is not None and _is_on(t.device.type) and t.is_floating_point() and t.dtype != torch.float64
-        else t
-        for t in tensors
-    ]
+    if x is None or not _is_on(x.device.type) or not x.is_floating_point() or x.dtype == torch.float64:
+        return x
+    return x.to(torch.get_autocast_dtype(x.device.type))
 
 
 def for_losses(x: Tensor) -> Tensor:

@@ -1,0 +1,141 @@
+"""The matrix of columns (im2col) and the two products in which a convolution uses it.
+
+    O[y, x, c] = Σ_i Σ_j Σ_d W[i, j, d, c] · I[y·s + i, x·s + j, d]
+
+Row (y, x) of the matrix holds the window under that output pixel, I[y·s + i, x·s + j, d] for all i, j, d; the kernel,
+flattened in the same order, has one column for each output channel. So O is the product of the two, and as the sum of
+row times gradient gives the kernel's gradient, that is the transposed matrix times the gradient. The matrix has K² times as
+many numbers as the picture: it is only ever made for a few pictures, which fit in the cache.
+
+Both products are registered with torch as operators of their own, so that torch.compile takes each as one step.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from plusx.ops.shape import span
+
+CHUNK_BYTES = 2**22
+"""The matrix of columns of one chunk of pictures; with the product it should stay in the cache of a core."""
+
+
+def _place(x: Tensor, offset: Sequence[int], size: Sequence[int], step: Sequence[int]) -> Tensor:
+    """Put the pixels of x (N, H, W, C) on zeros of `size`, from `offset` on and `step` apart; cut what falls outside."""
+    if (*offset, *step) == (0, 0, 1, 1) and tuple(size) == x.shape[1:3] and x.is_contiguous():
+        return x
+    canvas = x.new_zeros(x.shape[0], *size, x.shape[3])
+    there, here = [], []
+    for length, o, s, n in zip(size, offset, step, x.shape[1:3], strict=True):
+        first = max(0, -(o // s))
+        last = max(first, min(n, -((o - length) // s)))
+        here.append(slice(first, last))
+        there.append(slice(o + first * s, o + last * s, s) if last > first else slice(0, 0))
+    canvas[:, there[0], there[1]] = x[:, here[0], here[1]]
+    return canvas
+
+
+def columns_of(
+    x: Tensor,
+    kernel_size: Sequence[int],
+    size: Sequence[int],
+    stride: Sequence[int],
+    offset: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+    step: Sequence[int] = (1, 1),
+) -> Iterator[tuple[slice, Tensor]]:
+    """Yield, for a few pictures at a time, which they are and their columns (groups, pictures·H_out·W_out, K·K·C_in/groups)."""
+    N, C = x.shape[:2]
+    (K_h, K_w), (H, W), (s_h, s_w), (d_h, d_w) = kernel_size, size, stride, dilation
+    canvas_size = ((H - 1) * s_h + span(K_h, d_h), (W - 1) * s_w + span(K_w, d_w))
+    pictures = max(1, CHUNK_BYTES // (H * W * K_h * K_w * C * x.element_size()))
+    for first in range(0, N, pictures):
+        chunk = slice(first, min(first + pictures, N))
+        canvas = _place(x[chunk].permute(0, 2, 3, 1), offset, canvas_size, step)
+        picture, row, pixel, _ = canvas.stride()
+        windows = canvas.as_strided(
+            (groups, canvas.shape[0], H, W, K_h, K_w, C // groups),
+            (C // groups, picture, s_h * row, s_w * pixel, d_h * row, d_w * pixel, 1),
+            canvas.storage_offset(),
+        )
+        yield chunk, windows.reshape(groups, canvas.shape[0] * H * W, K_h * K_w * (C // groups))
+
+
+@torch.library.custom_op("plusx::convolve", mutates_args=())
+def convolve(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    size: Sequence[int],
+    stride: Sequence[int],
+    offset: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+    step: Sequence[int],
+) -> Tensor:
+    """Convolve x, placed on zeros at `offset` with its pixels `step` apart, into an output of `size`."""
+    C_out, H, W = weight.shape[0], *size
+    # (C_out, C_in/groups, K, K) → (groups, K·K·C_in/groups, C_out/groups), in the order of the columns
+    matrix = weight.unflatten(0, (groups, -1)).permute(0, 3, 4, 2, 1).flatten(1, 3)
+    y = x.new_empty(x.shape[0], H, W, C_out)
+    for chunk, columns in columns_of(x, weight.shape[2:], size, stride, offset, dilation, groups, step):
+        product = (columns @ matrix).transpose(0, 1).reshape(-1, H, W, C_out)
+        y[chunk] = product if bias is None else product + bias
+    return _laid_out_like(x, y.permute(0, 3, 1, 2))
+
+
+@convolve.register_fake
+def _(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    size: Sequence[int],
+    stride: Sequence[int],
+    offset: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+    step: Sequence[int],
+) -> Tensor:
+    return _laid_out_like(x, x.new_empty(x.shape[0], *size, weight.shape[0]).permute(0, 3, 1, 2))
+
+
+@torch.library.custom_op("plusx::weight_gradient", mutates_args=())
+def weight_gradient(
+    x: Tensor,
+    grad: Tensor,
+    kernel_size: Sequence[int],
+    stride: Sequence[int],
+    offset: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+) -> Tensor:
+    """Sum columnsᵀ · gradient over the chunks, in float32 at least."""
+    C_out, C_in = grad.shape[1], x.shape[1] // groups
+    wide = torch.promote_types(x.dtype, torch.float32)
+    total = x.new_zeros(groups, kernel_size[0] * kernel_size[1] * C_in, C_out // groups, dtype=wide)
+    for chunk, columns in columns_of(x, kernel_size, grad.shape[2:], stride, offset, dilation, groups):
+        rows = grad[chunk].permute(0, 2, 3, 1).reshape(-1, groups, C_out // groups).transpose(0, 1)
+        total += columns.transpose(1, 2) @ rows
+    return (
+        total.unflatten(1, (*kernel_size, C_in)).permute(0, 4, 3, 1, 2).flatten(0, 1).to(x.dtype).contiguous()
+    )
+
+
+@weight_gradient.register_fake
+def _(
+    x: Tensor,
+    grad: Tensor,
+    kernel_size: Sequence[int],
+    stride: Sequence[int],
+    offset: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+) -> Tensor:
+    return x.new_empty(grad.shape[1], x.shape[1] // groups, *kernel_size)
+
+
+def _laid_out_like(x: Tensor, y: Tensor) -> Tensor:
+    """Return the channels-last y as it is if x is channels-last, else contiguous."""
+    return y if x.is_contiguous(memory_format=torch.channels_last) and x.stride(1) == 1 else y.contiguous()
