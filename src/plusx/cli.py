@@ -3,13 +3,13 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
-import click
 import typer
 from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.table import Table
+from typer.exceptions import TyperException
 
 import plusx
 from plusx import data as pictures_room
@@ -29,7 +29,8 @@ data_app = typer.Typer(help="Fetch, verify and describe CIFAR-10.", no_args_is_h
 app.add_typer(data_app, name="data")
 
 DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Where CIFAR-10 lies or is fetched to; the user's cache unless given.")
+    Path | None,
+    typer.Option("--data-dir", help="Where CIFAR-10 lies or is fetched to; the user's cache unless given."),
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -53,15 +54,22 @@ def _common(
 
 @app.command()
 def train(
-    recipe: Annotated[str | None, typer.Argument(help="A shipped recipe (fast, resnet20, …) or a .toml file.")] = None,
-    data: Annotated[str | None, typer.Option(help="cifar10, sample (1 000 pictures), or a directory.")] = None,
+    recipe: Annotated[
+        str | None, typer.Argument(help="A shipped recipe (fast, resnet20, …) or a .toml file.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="cifar10, sample (1 000 pictures), or a directory.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Run directory; runs/RECIPE-seedN unless given.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
     epochs: Annotated[int | None, typer.Option(help="How many times to go through the pictures.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")] = None,
-    engine: Annotated[str | None, typer.Option(help="native, or handmade: our own arithmetic throughout.")] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="native, or handmade: our own arithmetic throughout.")
+    ] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any setting: training.batch_size=256. Repeatable.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any setting: training.batch_size=256. Repeatable."),
     ] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with the run in this directory.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
@@ -69,7 +77,7 @@ def train(
 ) -> None:
     """Train a network and write a run directory with curves, mistakes and a report page."""
     from plusx import report
-    from plusx.train import Display, Trainer, choose_mode, parse_setting, start
+    from plusx.train import Display, Trainer, choose_mode, claim, parse_setting, recipe_of, refuse_taken
 
     console = Console(quiet=quiet)
     options = {
@@ -83,17 +91,21 @@ def train(
     overrides |= dict(parse_setting(setting) for setting in settings or [])
     if resume is not None:
         if recipe is not None or out is not None or overrides:
-            raise UserError("--resume goes on with the run's own recipe; give no recipe, --out or settings with it")
-        run, settled = resume, _recipe_of(resume)
+            raise UserError(
+                "--resume goes on with the run's own recipe; give no recipe, --out or settings with it"
+            )
+        run, settled = resume, recipe_of(resume)
     else:
         settled = load_recipe(recipe or "fast", overrides)
         run = out or _free_directory(f"{settled.name}-seed{settled.training.seed}")
-        start(settled, run)
+        refuse_taken(run)
+    dataset = pictures_room.load(settled.data.source, data_dir, console=console)
+    trainer = Trainer(settled, run, dataset, Display(settled, console, choose_mode(console, quiet)))
+    if resume is None:
+        claim(run, settled)
     try:
         with FileLock(run / ".lock", timeout=0):
-            dataset = pictures_room.load(settled.data.source, data_dir, console=console)
-            display = Display(settled, console, choose_mode(console, quiet))
-            outcome = Trainer(settled, run, dataset, display).train()
+            outcome = trainer.train()
             report.write_report(
                 run,
                 pictures=dataset.test_images,
@@ -107,18 +119,11 @@ def train(
         console.print(f"report: {run / 'report.html'}", highlight=False, soft_wrap=True)
 
 
-def _recipe_of(run: Path) -> Any:
-    """The recipe of an unfinished run."""
-    if not (run / "recipe.toml").exists():
-        raise UserError(f"{run} holds no run to resume: there is no recipe.toml in it")
-    if (run / "report.html").exists():
-        raise UserError(f"the run in {run} is finished; to train longer, start a new run with --epochs")
-    return load_recipe(str(run / "recipe.toml"))
-
-
 def _free_directory(name: str) -> Path:
     """runs/NAME, or runs/NAME-2, -3, … where that is taken."""
-    candidates = (Path("runs") / (name if number == 1 else f"{name}-{number}") for number in range(1, sys.maxsize))
+    candidates = (
+        Path("runs") / (name if number == 1 else f"{name}-{number}") for number in range(1, sys.maxsize)
+    )
     return next(path for path in candidates if not path.exists())
 
 
@@ -126,7 +131,9 @@ def _free_directory(name: str) -> Path:
 def evaluate(
     run_or_weights: Annotated[Path, typer.Argument(help="A run directory or a .safetensors file.")],
     data: Annotated[str, typer.Option(help="cifar10, sample, or a directory.")] = "cifar10",
-    views: Annotated[str, typer.Option(help="Test-time views shown beside: none, mirror or shift.")] = "mirror",
+    views: Annotated[
+        str, typer.Option(help="Test-time views shown beside: none, mirror or shift.")
+    ] = "mirror",
     device: DeviceOption = "auto",
     as_json: Json = False,
     data_dir: DataDir = None,
@@ -143,7 +150,9 @@ def evaluate(
     precision = resolve_precision("auto", place)
     plain = predict(model, dataset.test_images, card, device=place, precision=precision)
     loss, accuracy = score(plain, dataset.test_labels)
-    seen = predict(model, dataset.test_images, card, views=_checked_views(views), device=place, precision=precision)
+    seen = predict(
+        model, dataset.test_images, card, views=_checked_views(views), device=place, precision=precision
+    )
     right = plain.argmax(1).numpy() == dataset.test_labels
     by_class = {name: float(right[dataset.test_labels == i].mean()) for i, name in enumerate(card.classes)}
     result = {
@@ -156,7 +165,9 @@ def evaluate(
     if as_json:
         print(json.dumps(result, indent=2))
         return
-    table = Table(title=f"{run_or_weights} on {len(right):,} test pictures of {data}", title_justify="left", box=None)
+    table = Table(
+        title=f"{run_or_weights} on {len(right):,} test pictures of {data}", title_justify="left", box=None
+    )
     table.add_column("")
     table.add_column("accuracy", justify="right")
     table.add_row("all", f"{100 * accuracy:.2f} %", style="bold")
@@ -176,7 +187,9 @@ def _checked_views(views: str) -> str:
 @app.command()
 def predict(
     run_or_weights: Annotated[Path, typer.Argument(help="A run directory or a .safetensors file.")],
-    pictures: Annotated[list[Path], typer.Argument(help="Picture files, any size and format that Pillow reads.")],
+    pictures: Annotated[
+        list[Path], typer.Argument(help="Picture files, any size and format that Pillow reads.")
+    ],
     device: DeviceOption = "auto",
     as_json: Json = False,
 ) -> None:
@@ -191,7 +204,9 @@ def predict(
     model = models_room.load(run_or_weights).to(place)
     card: models_room.Card = model.card  # type: ignore[assignment]
     images = np.stack([read_picture(path, card.input_size) for path in pictures])
-    rows = probabilities_of(model, images, card, device=place, precision=resolve_precision("auto", place)).tolist()
+    rows = probabilities_of(
+        model, images, card, device=place, precision=resolve_precision("auto", place)
+    ).tolist()
     if as_json:
         answers = [
             {
@@ -229,7 +244,7 @@ def models(as_json: Json = False) -> None:
     for title in ("model", "plain twin"):
         table.add_column(title)
     for title in ("layers", "parameters", "multiply-adds", "receptive field", "made for"):
-        table.add_column(title, justify="right")
+        table.add_column(title, justify="right", no_wrap=True)
     for s in summaries:
         table.add_row(
             s.name,
@@ -261,7 +276,9 @@ def data_verify(data_dir: DataDir = None) -> None:
         print(f"{name}  {fault or 'whole'}")
         faulty += fault is not None
     if faulty:
-        raise UserError(f"{faulty} of {len(pictures_room.BATCHES)} batches are not whole; mend them with: plusx data fetch")
+        raise UserError(
+            f"{faulty} of {len(pictures_room.BATCHES)} batches are not whole; mend them with: plusx data fetch"
+        )
 
 
 @data_app.command("info")
@@ -287,9 +304,9 @@ def main() -> None:
     except Interrupted as stopped:
         print(f"stopped; go on with: plusx train --resume {stopped.run}", file=sys.stderr)
         raise SystemExit(128 + stopped.signal) from None
-    except click.ClickException as error:
+    except TyperException as error:
         _fail(error.format_message())
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         raise SystemExit(130) from None
 
 

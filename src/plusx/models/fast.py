@@ -9,9 +9,10 @@
 
 Each stage halves the map and doubles the width, so all its convolutions after the first cost alike.
 
-What it learned from others: the whitened first layer and the identity-like start are hlb-CIFAR10's (2023) and airbench94's
-(Jordan 2024, arXiv 2404.00498); the residual blocks on a narrowing net are D. Page's (2018). Pooling before the blocks,
-two convolutions under each shortcut and training on smaller pictures first (see the recipe) are this project's.
+What it learned from others: the whitened first layer and the identity-like start are hlb-CIFAR10's (2023) and
+airbench94's (Jordan 2024, arXiv 2404.00498); the residual blocks on a narrowing net are D. Page's (2018).
+Pooling before the blocks, two convolutions under each shortcut and training on smaller pictures first (see
+the recipe) are this project's.
 """
 
 import torch
@@ -22,10 +23,11 @@ from plusx.models.blocks import BasicBlock, conv3x3
 
 
 class Whiten(nn.Module):
-    """A fixed 2×2 convolution into 24 decorrelated channels of equal variance; zeros above and to the left keep the size.
+    """A fixed 2×2 convolution into 24 channels of equal variance; zeros above and to the left keep the size.
 
-    Its filters are the eigenvectors of the covariance of 2×2 patches, each divided by the square root of its eigenvalue,
-    with both signs so that the ReLU after it loses nothing.
+    Its first 12 filters are the eigenvectors of the covariance of 2×2 patches, each divided by the square
+    root of its eigenvalue, so that their outputs are uncorrelated; the other 12 are their negatives, so that
+    the ReLU after it loses nothing.
 
     Shapes: (N, 3, H, W) → (N, 24, H, W).
 
@@ -36,12 +38,12 @@ class Whiten(nn.Module):
     def __init__(self) -> None:
         """Build the layer with random filters; `fit` replaces them."""
         super().__init__()
-        self.conv = nn.Conv2d(3, 24, kernel_size=2, padding=1, bias=False)
+        self.conv = nn.Conv2d(3, 24, kernel_size=2, padding="same", bias=False)
         self.conv.weight.requires_grad_(False)
 
     @torch.no_grad()
     def fit(self, pictures: Tensor, eps: float = 5e-4) -> None:
-        """Set the filters from pictures (N, 3, H, W), normalised as in training; `eps` keeps faint directions faint."""
+        """Set the filters from pictures (N, 3, H, W) of mean 0; `eps` keeps faint directions faint."""
         patches = pictures.unfold(2, 2, 1).unfold(3, 2, 1).permute(0, 2, 3, 1, 4, 5).reshape(-1, 12).double()
         covariance = patches.T @ patches / len(patches)
         eigenvalues, eigenvectors = torch.linalg.eigh(covariance)  # columns, smallest eigenvalue first
@@ -49,8 +51,8 @@ class Whiten(nn.Module):
         self.conv.weight.copy_(torch.cat([filters, -filters]))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Whiten, dropping the last row and column, which the padding added."""
-        return self.conv(x)[:, :, :-1, :-1]  # type: ignore[no-any-return]
+        """Whiten."""
+        return self.conv(x)  # type: ignore[no-any-return]
 
 
 class Stage(nn.Module):
@@ -69,7 +71,7 @@ class Stage(nn.Module):
         self.block = BasicBlock(channels, channels, residual=residual)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pool before normalising: the maximum commutes with a rising map, and a quarter of the pixels remains."""
+        """Pool before normalising: max and rising maps commute, and a quarter of the pixels remains."""
         return self.block(self.relu(self.bn(self.pool(self.conv(x)))))  # type: ignore[no-any-return]
 
 
@@ -111,7 +113,7 @@ class FastNet(nn.Module):
                 torch.nn.init.dirac_(conv.weight[: conv.in_channels])
         for layer in self.modules():
             if isinstance(layer, nn.BatchNorm2d):
-                # The filters are renormalised at every step and the ReLU is homogeneous: a learned scale adds nothing.
+                # Filters are renormalised at each step and ReLU is homogeneous: a learned scale adds nothing.
                 layer.weight.requires_grad_(False)
                 layer.momentum = 0.3  # training is short: the running statistics have to keep up
         torch.nn.init.zeros_(self.linear.weight)

@@ -1,9 +1,11 @@
 """Training: recipes, the loop, optimisers, checkpoints, the journal, the screen."""
 
 from plusx.train.device import resolve_device, resolve_precision
+from plusx.train.directory import claim, recipe_of, refuse_taken
 from plusx.train.display import Display, choose_mode
 from plusx.train.evaluate import predict, score
-from plusx.train.loop import Interrupted, Outcome, Trainer, start
+from plusx.train.interrupt import Interrupted
+from plusx.train.loop import Outcome, Trainer
 from plusx.train.recipe import Recipe, load_recipe, parse_setting, recipe_names
 
 __all__ = [
@@ -13,12 +15,14 @@ __all__ = [
     "Recipe",
     "Trainer",
     "choose_mode",
+    "claim",
     "load_recipe",
     "parse_setting",
     "predict",
     "recipe_names",
+    "recipe_of",
+    "refuse_taken",
     "resolve_device",
     "resolve_precision",
     "score",
-    "start",
 ]

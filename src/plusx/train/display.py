@@ -106,15 +106,15 @@ class Display:
         self.bars.update(self.run_task, completed=step, note=note)
         tenth = max(1, self.steps_per_epoch // 4)
         if self.mode == "plain" and in_epoch % tenth == 0 and in_epoch < self.steps_per_epoch:
-            self.say(
-                f"  step {step}/{self.steps}  loss {loss:.3f}  accuracy {100 * accuracy:.1f} %  {note}"
-            )
+            self.say(f"  step {step}/{self.steps}  loss {loss:.3f}  accuracy {100 * accuracy:.1f} %  {note}")
 
     def epoch(self, record: EpochRecord) -> None:
         """After an epoch's evaluation."""
         self.records.append(record)
         if self.mode == "plain":
-            measured = record.test_accuracy if record.test_accuracy is not None else record.validation_accuracy
+            measured = (
+                record.test_accuracy if record.test_accuracy is not None else record.validation_accuracy
+            )
             self.say(
                 f"epoch {record.epoch}/{record.epochs}  train loss {record.train_loss:.4f}  "
                 f"train {percent(record.train_accuracy)}  "
@@ -173,7 +173,9 @@ class Display:
                 f"{r.images_per_second:,.0f}",
                 f"{r.seconds_train:.1f}",
             )
-        header = Panel(self.facts, title=f"plusx · {self.recipe.name}", title_align="left", border_style="blue")
+        header = Panel(
+            self.facts, title=f"plusx · {self.recipe.name}", title_align="left", border_style="blue"
+        )
         parts: list[RenderableType] = [header, table]
         if bars:
             parts.append(self.bars)

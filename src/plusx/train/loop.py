@@ -6,16 +6,9 @@ that stops at any step and goes on from its checkpoint takes exactly the steps i
 
 import json
 import math
-import platform
-import shlex
-import signal
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -29,29 +22,16 @@ from plusx.data import Augmentation, Dataset, channel_statistics
 from plusx.errors import UserError
 from plusx.models import Card, create_model, save_weights
 from plusx.train.checkpoint import Position, load_checkpoint, save_checkpoint
-from plusx.train.device import keep_memory, peak_memory_bytes, processor, resolve_device, resolve_precision
+from plusx.train.device import keep_memory, peak_memory_bytes, resolve_device, resolve_precision
+from plusx.train.directory import environment
 from plusx.train.display import Display, clock, percent
 from plusx.train.evaluate import normalise, predict, score
 from plusx.train.files import write_whole
+from plusx.train.interrupt import Interrupted, StopRequest
 from plusx.train.journal import EpochRecord, Journal
 from plusx.train.optim import make_optimizers, set_rates
-from plusx.train.recipe import Recipe, to_toml
+from plusx.train.recipe import Recipe
 from plusx.train.schedule import factor
-
-
-class Interrupted(Exception):
-    """The run was asked to stop, wrote a checkpoint and can be resumed.
-
-    Attributes:
-        run: the run directory.
-        signal: the signal's number.
-    """
-
-    def __init__(self, run: Path, signal_number: int) -> None:
-        """Keep what the caller needs to say."""
-        super().__init__(f"stopped by signal {signal_number}")
-        self.run = run
-        self.signal = signal_number
 
 
 @dataclass(frozen=True)
@@ -90,7 +70,9 @@ class Trainer:
         self.dataset = dataset
         count = len(dataset.train_labels)
         if count < training.batch_size:
-            raise UserError(f"training.batch_size={training.batch_size} is larger than the {count} training pictures")
+            raise UserError(
+                f"training.batch_size={training.batch_size} is larger than the {count} training pictures"
+            )
         mean, std = channel_statistics(dataset.train_images)
         self.card = Card(
             model=recipe.model.name,
@@ -104,7 +86,9 @@ class Trainer:
         self.labels = torch.from_numpy(dataset.train_labels).to(self.device)
         self.mean, self.std = (torch.tensor(v, dtype=torch.float32, device=self.device) for v in (mean, std))
 
-        model = create_model(recipe.model.name, num_classes=len(dataset.classes), residual=recipe.model.residual)
+        model = create_model(
+            recipe.model.name, num_classes=len(dataset.classes), residual=recipe.model.residual
+        )
         if hasattr(model, "fit_input"):
             model.fit_input(normalise(self.images[:5000], self.mean, self.std).cpu())
         self.model = model.to(self.device, memory_format=torch.channels_last)
@@ -117,7 +101,7 @@ class Trainer:
         self.steps_per_epoch = count // training.batch_size
         self.steps = self.steps_per_epoch * training.epochs
         self.position = Position()
-        self.stop_signal: int | None = None
+        self.stop_request = StopRequest()
 
     def train(self) -> Outcome:
         """Train from where the run stands to its end, then measure and write `result.json` and the weights.
@@ -130,23 +114,27 @@ class Trainer:
             UserError: if the loss is no number any more, or all checkpoints are damaged.
         """
         position = load_checkpoint(
-            self.run, self.model, self.optimizers, self.average, lambda line: self.display.say(f"warning: {line}")
+            self.run,
+            self.model,
+            self.optimizers,
+            self.average,
+            lambda line: self.display.say(f"warning: {line}"),
         )
         self.position = position
         journal = Journal(self.run / "metrics.jsonl", position.step // self.steps_per_epoch)
         self.display.records = list(journal.records)
         self.display.begin(self._facts(), self.steps, self.steps_per_epoch, position.step)
         position.setup_seconds += time.perf_counter() - self.began
-        # Under "default" every operation takes the engine that is its own default.
-        engine = self.recipe.training.engine
-        with self._stoppable(), nullcontext() if engine == "default" else ops.engine(engine):
-            while position.step < self.steps:
-                self._train_epoch()
-                journal.append(self._measure_epoch())
-                self.display.epoch(journal.records[-1])
-                self._checkpoint()
-            outcome = self._finish(journal.records[-1])
-        return outcome
+        try:
+            with self.stop_request, ops.engine(self.recipe.training.engine):
+                while position.step < self.steps:
+                    self._train_epoch()
+                    journal.append(self._measure_epoch())
+                    self.display.epoch(journal.records[-1])
+                    self._checkpoint()
+                return self._finish(journal.records[-1])
+        finally:
+            self.display.stop()
 
     def _train_epoch(self) -> None:
         """Take the epoch's steps that are still to take."""
@@ -173,9 +161,9 @@ class Trainer:
             position.epoch_seconds += clock_now - before
             self._show_progress()
             self._check(loss)
-            if self.stop_signal is not None:
+            if self.stop_request.signal is not None:
                 self._checkpoint()
-                raise Interrupted(self.run, self.stop_signal)
+                raise Interrupted(self.run, self.stop_request.signal)
             if clock_now - saved > 60 * training.checkpoint_minutes:
                 self._checkpoint()
                 saved = clock_now = time.perf_counter()
@@ -233,7 +221,9 @@ class Trainer:
         began = time.perf_counter()
         dataset, views = self.dataset, self.recipe.evaluation.views
         probabilities = self._predict(dataset.test_images)
-        with_views = None if views == "none" else score(self._predict(dataset.test_images, views), dataset.test_labels)
+        with_views = (
+            None if views == "none" else score(self._predict(dataset.test_images, views), dataset.test_labels)
+        )
         self.position.evaluate_seconds += time.perf_counter() - began
         position, training = self.position, self.recipe.training
         seconds = {
@@ -260,7 +250,10 @@ class Trainer:
             "torch_version": torch.__version__,
         }
         save_weights(self.run / "model.safetensors", self._evaluated(), self.card)
-        write_whole(self.run / "environment.json", json.dumps(self._environment(), indent=2) + "\n")
+        write_whole(
+            self.run / "environment.json",
+            json.dumps(environment(self.device, self.precision), indent=2) + "\n",
+        )
         write_whole(self.run / "result.json", json.dumps(result, indent=2) + "\n")
         tta = "" if with_views is None else f"   with {views} views {percent(with_views[1])}"
         self.display.finish(
@@ -300,56 +293,34 @@ class Trainer:
                 f"high: try --set optimizer.learning_rate={self.recipe.optimizer.learning_rate / 3:.3g}"
             )
 
+    def _work(self, step: int) -> float:
+        """The work of all steps up to this one, in steps at full size."""
+        training = self.recipe.training
+        small = min(step, training.small_epochs * self.steps_per_epoch)
+        return small * (training.small_size / self.card.input_size) ** 2 + (step - small)
+
     def _show_progress(self) -> None:
         position = self.position
         rate = position.seen / position.epoch_seconds
-        left = (self.steps - position.step) * self.recipe.training.batch_size / rate
+        epoch_began = position.step - position.seen // self.recipe.training.batch_size
+        work_done = self._work(position.step) - self._work(epoch_began)
+        left = (self._work(self.steps) - self._work(position.step)) / work_done * position.epoch_seconds
         self.display.step(
             position.step, position.loss_sum / position.seen, position.correct / position.seen, rate, left
         )
 
-    @contextmanager
-    def _stoppable(self) -> Iterator[None]:
-        """Let Ctrl-C and SIGTERM end the run after the step under way; a second Ctrl-C ends it at once."""
-
-        def ask_to_stop(number: int, _: FrameType | None) -> None:
-            self.stop_signal = number
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-        try:
-            before = [(s, signal.signal(s, ask_to_stop)) for s in (signal.SIGINT, signal.SIGTERM)]
-        except ValueError:  # not in the main thread: whoever runs us there keeps the signals
-            before = []
-        try:
-            yield
-        finally:
-            self.display.stop()
-            for number, handler in before:
-                signal.signal(number, handler)
-
     def _facts(self) -> str:
         parameters = sum(p.numel() for p in self.model.parameters())
         number_type = str(self.precision).removeprefix("torch.")
-        where = f"{self.device}, {torch.get_num_threads()} threads" if self.device.type == "cpu" else str(self.device)
+        where = (
+            f"{self.device}, {torch.get_num_threads()} threads"
+            if self.device.type == "cpu"
+            else str(self.device)
+        )
         return (
             f"{self.recipe.model.name}, {parameters:,} parameters · {self.dataset.name}, {len(self.labels):,} pictures · "
             f"{self.recipe.training.epochs} epochs, seed {self.recipe.training.seed} · {where}, {number_type}"
         )
-
-    def _environment(self) -> dict[str, Any]:
-        return {
-            "command": shlex.join(["plusx", *sys.argv[1:]]),
-            "date": time.strftime("%Y-%m-%d %H:%M:%S %z"),
-            "plusx": plusx.__version__,
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "platform": platform.platform(),
-            "processor": processor(),
-            "threads": torch.get_num_threads(),
-            "device": torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else str(self.device),
-            "precision": str(self.precision).removeprefix("torch."),
-        }
 
 
 def shrink(pictures: Tensor, size: int) -> Tensor:
@@ -359,20 +330,3 @@ def shrink(pictures: Tensor, size: int) -> Tensor:
     torch.Size([1, 3, 24, 24])
     """
     return nn.functional.interpolate(pictures, size=(size, size), mode="bilinear", antialias=True)
-
-
-def start(recipe: Recipe, run: Path) -> None:
-    """Make the run directory and write the resolved recipe into it.
-
-    Raises:
-        UserError: if the directory already holds a run, or can't be written.
-    """
-    if (run / "recipe.toml").exists():
-        raise UserError(f"{run} already holds a run; choose another --out, or go on with --resume {run}")
-    if run.is_dir() and any(run.iterdir()):
-        raise UserError(f"{run} is not empty; choose another --out")
-    try:
-        run.mkdir(parents=True, exist_ok=True)
-        write_whole(run / "recipe.toml", to_toml(recipe))
-    except OSError as error:
-        raise UserError(f"can't write to {run}: {error.strerror}; choose another --out") from error

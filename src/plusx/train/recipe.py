@@ -61,7 +61,7 @@ class Training(Section):
     """Decay per step of the exponential moving average of weights that is evaluated and saved; 0 turns it off."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """auto: bfloat16 where the processor multiplies it in hardware; parameters stay float32 either way."""
-    engine: Literal["default", "native", "handmade"] = "default"
+    engine: Literal["native", "handmade"] = "native"
     device: str = "auto"
     checkpoint_minutes: float = Field(5.0, gt=0.0)
 
@@ -147,11 +147,15 @@ def load_recipe(name_or_file: str, overrides: Mapping[str, Any] | None = None) -
             raise UserError(f"there is no recipe file {path}")
         text, name = path.read_text(encoding="utf-8"), path.stem
     elif name_or_file in recipe_names():
-        text = (resources.files("plusx.train") / "recipes" / f"{name_or_file}.toml").read_text(encoding="utf-8")
+        text = (resources.files("plusx.train") / "recipes" / f"{name_or_file}.toml").read_text(
+            encoding="utf-8"
+        )
         name = name_or_file
     else:
         known = ", ".join(recipe_names())
-        raise UserError(f"there is no recipe {name_or_file!r}; choose one of: {known}, or a path to a .toml file")
+        raise UserError(
+            f"there is no recipe {name_or_file!r}; choose one of: {known}, or a path to a .toml file"
+        )
     try:
         tables: dict[str, Any] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -187,7 +191,11 @@ def to_toml(recipe: Recipe) -> str:
     """The whole recipe as TOML, a table a section; `load_recipe` reads it back."""
     lines = [f"name = {json.dumps(recipe.name, ensure_ascii=False)}"]
     for section, values in recipe.model_dump(exclude={"name"}).items():
-        lines += ["", f"[{section}]", *(f"{k} = {json.dumps(v, ensure_ascii=False)}" for k, v in values.items())]
+        lines += [
+            "",
+            f"[{section}]",
+            *(f"{k} = {json.dumps(v, ensure_ascii=False)}" for k, v in values.items()),
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -208,8 +216,8 @@ def _keys(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
 def _set(tables: dict[str, Any], key: str, value: Any) -> None:
     if key not in setting_keys():
         close = difflib.get_close_matches(key, setting_keys(), n=1, cutoff=0.5)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        raise UserError(f"unknown setting {key!r}{hint} Allowed: {', '.join(setting_keys())}")
+        hint = f"did you mean {close[0]}? " if close else ""
+        raise UserError(f"unknown setting {key!r}; {hint}allowed: {', '.join(setting_keys())}")
     section, field = key.split(".")
     tables.setdefault(section, {})[field] = value
 
@@ -229,7 +237,7 @@ def _one_line(error: ValidationError) -> str:
     for detail in error.errors():
         key = ".".join(map(str, detail["loc"]))
         if detail["type"] == "extra_forbidden":
-            complaints.append(f"unknown setting {key!r}. Allowed: {', '.join(setting_keys())}")
+            complaints.append(f"unknown setting {key!r}; allowed: {', '.join(setting_keys())}")
         elif detail["type"] == "value_error":
             complaints.append(str(detail["ctx"]["error"]))
         else:

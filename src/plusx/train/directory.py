@@ -1,0 +1,75 @@
+"""The run directory: claimed before the first step, described for whoever wants to repeat the run."""
+
+import platform
+import shlex
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from plusx.errors import UserError
+from plusx.train.device import processor
+from plusx.train.files import write_whole
+from plusx.train.recipe import Recipe, load_recipe, to_toml
+
+
+def refuse_taken(run: Path) -> None:
+    """Make sure that a new run may use this directory.
+
+    Raises:
+        UserError: if it holds a run, or anything else.
+    """
+    if (run / "recipe.toml").exists():
+        raise UserError(f"{run} already holds a run; choose another --out, or go on with --resume {run}")
+    if run.exists() and not run.is_dir():
+        raise UserError(f"{run} is a file; choose another --out")
+    if run.is_dir() and any(run.iterdir()):
+        raise UserError(f"{run} is not empty; choose another --out")
+
+
+def claim(run: Path, recipe: Recipe) -> None:
+    """Make the run directory and write the resolved recipe into it.
+
+    Raises:
+        UserError: if the directory is taken or can't be written.
+    """
+    refuse_taken(run)
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        write_whole(run / "recipe.toml", to_toml(recipe))
+    except OSError as error:
+        raise UserError(f"can't write to {run}: {error.strerror}; choose another --out") from error
+
+
+def recipe_of(run: Path) -> Recipe:
+    """The recipe of an unfinished run.
+
+    Raises:
+        UserError: if there is no run, or it is finished.
+    """
+    if not (run / "recipe.toml").exists():
+        raise UserError(f"{run} holds no run to resume: there is no recipe.toml in it")
+    if (run / "report.html").exists():
+        raise UserError(f"the run in {run} is finished; to train longer, start a new run with --epochs")
+    return load_recipe(str(run / "recipe.toml"))
+
+
+def environment(device: torch.device, precision: torch.dtype) -> dict[str, str | int]:
+    """What a run's figures depend on besides its recipe."""
+    from plusx import __version__
+
+    return {
+        "command": shlex.join(["plusx", *sys.argv[1:]]),
+        "date": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+        "plusx": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+        "processor": processor(),
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
+        "precision": str(precision).removeprefix("torch."),
+    }

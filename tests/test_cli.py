@@ -1,0 +1,123 @@
+"""The command line as a user meets it: in a process of its own."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from plusx.models import model_names
+
+QUICK = [
+    *("--data", "sample", "--epochs", "1", "--set", "training.batch_size=100"),
+    *("--set", "training.small_epochs=1", "--set", "training.small_size=8"),
+]
+
+
+def plusx(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "plusx", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=cwd)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("cli")
+    done = plusx("train", *QUICK, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "test accuracy" in done.stdout
+    return folder / "runs" / "fast-seed0"
+
+
+def test_train_leaves_the_whole_run_directory(run: Path) -> None:
+    expected = {
+        *("recipe.toml", "metrics.jsonl", "result.json", "model.safetensors", "checkpoints", "curves.png"),
+        *("confusion.png", "mistakes.png", "terminal.svg", "report.html", "environment.json"),
+    }
+    assert expected <= {path.name for path in run.iterdir()}
+
+
+def test_a_taken_directory_is_refused_and_the_default_one_moves_on(run: Path) -> None:
+    before = (run / "result.json").read_bytes()
+    refused = plusx("train", *QUICK, "--out", run)
+    assert refused.returncode == 2
+    assert "already holds a run" in refused.stderr
+    assert (run / "result.json").read_bytes() == before
+    assert plusx("train", *QUICK, "--quiet", cwd=run.parent.parent).stdout == ""
+    assert (run.parent / "fast-seed0-2" / "report.html").exists()
+
+
+def test_evaluate_gives_the_runs_own_accuracy(run: Path) -> None:
+    answer = json.loads(plusx("evaluate", run, "--data", "sample", "--json").stdout)
+    result = json.loads((run / "result.json").read_text())
+    assert answer["test_accuracy"] == result["test_accuracy"]
+    assert len(answer["by_class"]) == 10
+    table = plusx("evaluate", run / "model.safetensors", "--data", "sample").stdout
+    assert f"{100 * result['test_accuracy']:.2f} %" in table
+
+
+def test_predict_names_any_picture(run: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (300, 200), "blue").save(tmp_path / "wide.jpg")
+    Image.new("L", (5, 9), 100).save(tmp_path / "灰.png")
+    Image.new("RGBA", (40, 40), (255, 0, 0, 30)).save(tmp_path / "glass.webp")
+    Image.new("CMYK", (40, 40)).save(tmp_path / "ink.tiff")
+    files = sorted(tmp_path.iterdir())
+    answers = json.loads(plusx("predict", run, *files, "--json").stdout)
+    assert [a["picture"] for a in answers] == list(map(str, files))
+    for answer in answers:
+        assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+        assert answer["class"] == max(answer["probabilities"], key=answer["probabilities"].get)
+    assert answers[0]["class"] in plusx("predict", run, files[0]).stdout
+
+
+def test_models_lists_every_network_with_its_plain_twin() -> None:
+    listed = json.loads(plusx("models", "--json").stdout)
+    assert {m["name"] for m in listed} == {name for name in model_names() if "plain" not in name}
+    table = plusx("models").stdout
+    assert all(name in table for name in model_names())
+
+
+def test_help_names_every_command() -> None:
+    text = plusx("--help").stdout
+    assert all(word in text for word in ("train", "evaluate", "predict", "models", "data"))
+    assert "--resume" in plusx("train", "--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["train", "nosuch"], "there is no recipe 'nosuch'; choose one of"),
+        (["train", "--set", "training.epoch=1"], "did you mean training.epochs?"),
+        (["train", "--set", "training.epochs=none"], "training.epochs"),
+        (["train", "--set", "training.epochs"], "KEY=VALUE"),
+        (["train", "--data", "/no/such/folder"], "/no/such/folder"),
+        (["train", "--data", "sample", "--device", "tpu"], "choose one of: auto, cpu, cuda, mps"),
+        (["train", "--data", "sample", "--out", "/proc/nowhere/run"], "can't write"),
+        (["train", "--epochs", "ten"], "--epochs"),
+        (["train", "--resume", "/no/run"], "holds no run"),
+        (["train", "--resume", "/no/run", "--epochs", "20"], "give no recipe, --out or settings"),
+        (["train", "--speed"], "--speed"),
+        (["evaluate", "/no/run"], "there is no weights file"),
+        (["predict", "RUN", "/no/cat.jpg"], "there is no picture /no/cat.jpg"),
+        (["predict", "RUN", "RUN"], "is a directory"),
+        (["predict", "RUN", "RUN/result.json"], "no picture that can be read"),
+        (["evaluate", "RUN/result.json"], "not a whole safetensors file"),
+        (["nosuch"], "nosuch"),
+    ],
+)
+def test_a_users_error_is_one_line_and_exit_code_2(
+    arguments: list[str], says: str, run: Path, tmp_path: Path
+) -> None:
+    done = plusx(*(a.replace("RUN", str(run)) for a in arguments), cwd=tmp_path)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert done.stderr.startswith("plusx: ")
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir()), "nothing may be left behind"
+
+
+def test_debug_shows_the_traceback() -> None:
+    done = plusx("--debug", "evaluate", "/no/run")
+    assert done.returncode != 0
+    assert "Traceback" in done.stderr

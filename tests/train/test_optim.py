@@ -1,0 +1,80 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plusx.models import create_model
+from plusx.train.optim import Muon, make_optimizers, orthogonalise, set_rates
+from plusx.train.recipe import Optimizer
+from plusx.train.schedule import factor
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(1, 24), st.integers(1, 24), st.integers(0, 1000))
+def test_orthogonalise_keeps_singular_vectors_and_evens_out_values(rows: int, columns: int, seed: int) -> None:
+    matrix = torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    u, s, vh = torch.linalg.svd(matrix, full_matrices=False)
+    # In the singular basis of the input the output must be diagonal: only the singular values may change.
+    inside = u.T @ orthogonalise(matrix, steps=5) @ vh.T
+    torch.testing.assert_close(inside, torch.diag(inside.diagonal()), atol=1e-6, rtol=0)
+    large = s / s.norm() > 0.05
+    assert (inside.diagonal()[large] > 0.3).all()
+    assert (inside.diagonal() < 1.3).all()
+
+
+def test_muon_takes_the_step_that_its_docstring_promises() -> None:
+    torch.manual_seed(0)
+    weight = torch.nn.Parameter(torch.randn(6, 4, 3, 3, dtype=torch.float64))
+    start = weight.detach().clone()
+    optimizer = Muon([weight], lr=0.2, momentum=0.6, dtype=torch.float64)
+    momentum = torch.zeros_like(start)
+    for _ in range(3):
+        gradient = torch.randn_like(start)
+        weight.grad = gradient.clone()
+        optimizer.step()
+        momentum = 0.6 * momentum + gradient
+        direction = orthogonalise((gradient + 0.6 * momentum).reshape(6, 36)).reshape(6, 4, 3, 3)
+        start = start * math.sqrt(6) / start.norm() - 0.2 * direction
+        torch.testing.assert_close(weight.detach(), start)
+
+
+def test_every_trained_parameter_is_stepped_exactly_once() -> None:
+    for name, kind in [("fast", "muon"), ("resnet20", "sgd"), ("resnet20", "muon")]:
+        model = create_model(name)
+        stepped = [
+            p
+            for o in make_optimizers(model, Optimizer(name=kind))
+            for g in o.param_groups
+            for p in g["params"]
+        ]
+        assert len({id(p) for p in stepped}) == len(stepped)
+        assert {id(p) for p in stepped} == {id(p) for p in model.parameters() if p.requires_grad}
+
+
+def test_biases_and_norms_are_not_decayed_under_sgd() -> None:
+    (optimizer,) = make_optimizers(create_model("resnet20"), Optimizer(weight_decay=5e-4))
+    for group in optimizer.param_groups:
+        assert {p.ndim > 1 for p in group["params"]} == {group["weight_decay"] > 0}
+
+
+def test_set_rates_is_relative_to_the_recipes_rate() -> None:
+    optimizers = make_optimizers(create_model("fast"), Optimizer(name="muon", learning_rate=0.2))
+    for share in (0.5, 0.25, 1.0):
+        set_rates(optimizers, share)
+        assert optimizers[0].param_groups[0]["lr"] == pytest.approx(0.2 * share)
+
+
+@given(st.sampled_from(["linear", "cosine", "constant"]), st.floats(0, 0.9), st.floats(0, 1))
+def test_schedules_stay_between_zero_and_one(shape: str, warmup: float, progress: float) -> None:
+    assert -1e-12 <= factor(shape, progress, warmup) <= 1 + 1e-12
+
+
+@pytest.mark.parametrize("shape", ["linear", "cosine"])
+def test_schedules_rise_then_fall_to_zero(shape: str) -> None:
+    values = [factor(shape, p / 100, warmup=0.2) for p in range(101)]
+    assert values[0] == 0
+    assert max(values) == values[20] == 1
+    assert values[20:] == sorted(values[20:], reverse=True)
+    assert values[-1] == pytest.approx(0)

@@ -1,0 +1,70 @@
+import pytest
+
+from plusx.errors import UserError
+from plusx.train.recipe import Recipe, load_recipe, parse_setting, recipe_names, setting_keys, to_toml
+
+
+def test_all_shipped_recipes_are_valid() -> None:
+    assert {"fast", "resnet18", "resnet20", "plain20", "resnet56", "plain56"} <= set(recipe_names())
+    for name in recipe_names():
+        assert load_recipe(name).name == name
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_resolved_recipe_reads_back_the_same(name: str, tmp_path) -> None:
+    recipe = load_recipe(name, {"training.seed": 7, "data.source": 'odd "name" 猫'})
+    path = tmp_path / "recipe.toml"
+    path.write_text(to_toml(recipe), encoding="utf-8")
+    assert load_recipe(str(path)) == recipe
+
+
+def test_overrides_reach_every_section() -> None:
+    settings = ["training.epochs=3", "data.validation=5000", "schedule.shape=cosine", "optimizer.momentum=0.5"]
+    recipe = load_recipe("fast", dict(map(parse_setting, settings)))
+    assert (recipe.training.epochs, recipe.data.validation) == (3, 5000)
+    assert (recipe.schedule.shape, recipe.optimizer.momentum) == ("cosine", 0.5)
+
+
+def test_an_unknown_key_lists_what_is_allowed() -> None:
+    with pytest.raises(UserError) as error:
+        load_recipe("fast", {"training.epoch": 3})
+    assert "did you mean training.epochs" in str(error.value)
+    assert all(key in str(error.value) for key in setting_keys())
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("training.epochs", 0, "training.epochs = 0: should be greater than or equal to 1"),
+        ("data.mirror", "up", "'none', 'random' or 'alternating'"),
+        ("training.engine", "turbo", "'native' or 'handmade'"),
+        ("model.name", "resnet19", "resnet20"),
+        ("schedule.warmup_epochs", 99.0, "warmup_epochs is longer"),
+    ],
+)
+def test_a_bad_value_says_what_is_allowed(key: str, value: object, says: str) -> None:
+    with pytest.raises(UserError) as error:
+        load_recipe("fast", {key: value})
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_unknown_recipes_and_broken_files_are_user_errors(tmp_path) -> None:
+    (tmp_path / "broken.toml").write_text("[model\n")
+    (tmp_path / "odd.toml").write_text("[training]\nlearning_speed = 3\n")
+    for name, says in [
+        ("slow", "choose one of"),
+        (str(tmp_path / "none.toml"), "there is no recipe file"),
+        (str(tmp_path / "broken.toml"), "not valid TOML"),
+        (str(tmp_path / "odd.toml"), "learning_speed"),
+    ]:
+        with pytest.raises(UserError, match=says):
+            load_recipe(name)
+
+
+def test_recipes_cannot_be_changed_after_validation() -> None:
+    recipe = load_recipe("fast")
+    with pytest.raises(ValueError, match="frozen"):
+        recipe.training.epochs = 3  # type: ignore[misc]
+    assert Recipe.model_validate({"name": "x"}).training.epochs == 10
