@@ -30,7 +30,7 @@ class Dataset:
     def hold_out(self, count: int, seed: int) -> "Dataset":
         """Return the dataset with `count` of the train pictures moved to validation.
 
-        Every class gives its share (to the nearest picture), chosen by the seed; those that stay keep their
+        Every class gives its share (give or take one), chosen by the seed; those that stay keep their
         order. Raises `UserError` unless 0 < count < number of train pictures.
 
         >>> held = load("sample").hold_out(100, seed=0)
@@ -43,7 +43,7 @@ class Dataset:
         shuffled = np.random.default_rng(seed).permutation(total)
         by_class = shuffled[np.argsort(self.train_labels[shuffled], kind="stable")]
         # Evenly spaced places in a row sorted by class: each class is met in proportion to its length.
-        places = (np.arange(count) * total + total // 2) // count
+        places = np.arange(count) * total // count
         held = np.zeros(total, bool)
         held[by_class[places]] = True
         return replace(
