@@ -1,4 +1,4 @@
-"""Networks: the ImageNet ResNets, the paper's CIFAR ResNets, the fast CIFAR net, and the plain twin of each."""
+"""Networks: the ImageNet ResNets, the paper's CIFAR ResNets, the fast CIFAR net, and their plain twins."""
 
 from plusx.models.blocks import BasicBlock, Bottleneck
 from plusx.models.cifar import CifarResNet

@@ -1,7 +1,9 @@
-"""The building blocks: `y = F(x) + x`, and the same layers without the `+ x` (lesson: 残差学习; He et al. 2015).
+"""The building blocks: `y = F(x) + x`, and the same layers without the `+ x` (lesson: 残差学习).
 
 One switch, `residual`, turns a block into its plain twin: the same layers in the same order, and no shortcut.
 """
+
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -25,9 +27,10 @@ def projection(in_channels: int, out_channels: int, stride: int) -> nn.Sequentia
 
 
 class SubsampleAndPad(nn.Module):
-    """Shortcut A: every `stride`-th pixel, and zeros in the new channels; no parameters (He et al. 2015, section 3.3).
+    """Shortcut A: every `stride`-th pixel and zeros in the new channels (He et al. 2015, section 3.3).
 
-    Half of the new channels come before the old ones and half after, as in the public CIFAR checkpoints.
+    It has no parameters. Half of the new channels come before the old ones and half after, as public CIFAR
+    checkpoints expect.
 
     Shapes: (N, C_in, H, W) → (N, C_out, ceil(H / stride), ceil(W / stride)).
 
@@ -54,7 +57,7 @@ class Block(nn.Module):
     """What the two blocks share: `y = relu(F(x) + shortcut(x))`, or `relu(F(x))` in the plain twin.
 
     Args:
-        downsample: matches x to F(x) where their shapes differ; None is the identity, the `+1` of the lesson's gradient.
+        downsample: matches x to F(x) where their shapes differ; None is the identity, the lesson's `+1`.
         residual: False leaves the shortcut out.
     """
 
@@ -71,7 +74,7 @@ class Block(nn.Module):
 
     def shortcut(self, x: Tensor) -> Tensor:
         """The input x, matched in shape."""
-        return x if self.downsample is None else self.downsample(x)  # type: ignore[no-any-return]
+        return x if self.downsample is None else self.downsample(x)
 
     def forward(self, x: Tensor) -> Tensor:
         """`relu(F(x) + x)`, or `relu(F(x))` without the shortcut."""
@@ -186,8 +189,8 @@ def stage(
     return nn.Sequential(first, *rest)
 
 
-def he_initialise(model: nn.Module, mode: str = "fan_out") -> None:
-    """Draw every convolution from N(0, 2 / fan), so that ReLU keeps the signal's variance (He et al. 2015, 1502.01852).
+def he_initialise(model: nn.Module, mode: Literal["fan_in", "fan_out"] = "fan_out") -> None:
+    """Draw every kernel from N(0, 2 / fan): ReLU then keeps the variance (He et al. 2015, arXiv 1502.01852).
 
     Args:
         model: changed in place.
@@ -195,4 +198,4 @@ def he_initialise(model: nn.Module, mode: str = "fan_out") -> None:
     """
     for layer in model.modules():
         if isinstance(layer, torch.nn.Conv2d):
-            torch.nn.init.kaiming_normal_(layer.weight, mode=mode, nonlinearity="relu")  # type: ignore[arg-type]
+            torch.nn.init.kaiming_normal_(layer.weight, mode=mode, nonlinearity="relu")

@@ -16,7 +16,7 @@ from plusx.models.resnet import ResNet
 class Build(Protocol):
     """What the registry holds for each name."""
 
-    def __call__(self, *, num_classes: int, residual: bool) -> nn.Module:
+    def __call__(self, *, num_classes: int = ..., residual: bool = ...) -> nn.Module:
         """Build the network."""
 
 
@@ -44,23 +44,13 @@ def model_names() -> tuple[str, ...]:
     return (*RESIDUAL, *PLAIN)
 
 
-def default_classes(name: str) -> int:
-    """The number of classes that a network is made for: 1000 for the ImageNet family, 10 for the others.
-
-    >>> default_classes("resnet50"), default_classes("plain56")
-    (1000, 10)
-    """
-    build = RESIDUAL[PLAIN.get(name, name)]
-    return 1000 if isinstance(build, partial) and build.func is ResNet else 10
-
-
 def create_model(name: str, *, num_classes: int | None = None, residual: bool = True) -> nn.Module:
     """Build a network with fresh weights.
 
     Args:
         name: one of `model_names()`: "fast", "resnet18", "resnet20", "plain20", …
         num_classes: the number of logits; None takes what the network was made for (1000 or 10).
-        residual: False builds the plain twin: the same layers without shortcuts. "plain20" is "resnet20" with False.
+        residual: False builds the plain twin, the same layers without shortcuts: of "resnet20", "plain20".
 
     Returns:
         The network, in training mode: pictures (N, 3, H, W) → logits (N, num_classes).
@@ -75,9 +65,9 @@ def create_model(name: str, *, num_classes: int | None = None, residual: bool = 
     """
     if name not in RESIDUAL and name not in PLAIN:
         raise UserError(f"there is no model {name!r}; choose one of: {', '.join(model_names())}")
+    build = partial(RESIDUAL[PLAIN.get(name, name)], residual=residual and name not in PLAIN)
     if num_classes is None:
-        num_classes = default_classes(name)
+        return build()
     if num_classes < 1:
         raise UserError(f"a model needs at least 1 class, not {num_classes}")
-    build = RESIDUAL[PLAIN.get(name, name)]
-    return build(num_classes=num_classes, residual=residual and name not in PLAIN)
+    return build(num_classes=num_classes)

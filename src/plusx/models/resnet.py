@@ -1,7 +1,7 @@
-"""ResNet-18, 34, 50, 101 and 152 for pictures of ImageNet's size (He et al. 2015, table 1; lesson: ResNet变体).
+"""ResNet-18, 34, 50, 101 and 152 for ImageNet's pictures (He et al. 2015, table 1; lesson: ResNet变体).
 
-State names equal torchvision's (`conv1, bn1, layer1.0.conv1, …, layer2.0.downsample.0, …, fc`), so that its weights load
-unchanged.
+State names equal torchvision's (`conv1, bn1, layer1.0.conv1, …, layer2.0.downsample.0, …, fc`), so that its
+weights load unchanged.
 """
 
 from torch import Tensor
@@ -27,6 +27,9 @@ class ResNet(nn.Module):
         num_classes: the number of logits.
         residual: False builds the plain twin.
 
+    Raises:
+        ValueError: for another depth.
+
     Shapes: (N, 3, H, W), made for H = W = 224 → logits (N, num_classes).
 
     >>> sum(p.numel() for p in ResNet(18).parameters())
@@ -38,6 +41,8 @@ class ResNet(nn.Module):
     def __init__(self, depth: int, num_classes: int = 1000, residual: bool = True) -> None:
         """Build and initialise the network."""
         super().__init__()
+        if depth not in DEPTHS:
+            raise ValueError(f"an ImageNet ResNet has {', '.join(map(str, DEPTHS))} layers, not {depth}")
         block, blocks = DEPTHS[depth]
         self.conv1 = nn.Conv2d(3, 64, kernel_size=7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)

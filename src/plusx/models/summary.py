@@ -1,4 +1,4 @@
-"""What a network is made of, measured on the built network: layers, parameters, multiply-adds, receptive field."""
+"""What a network is made of, measured once built: layers, parameters, multiply-adds, receptive field."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -51,7 +51,7 @@ def _pair(value: int | tuple[int, ...]) -> tuple[int, ...]:
 
 
 def receptive_field(path: list[nn.Module]) -> int:
-    """Side of the input patch that one output unit sees: `r ← r + (K − 1) · D · j`, `j ← j · S`, layer by layer.
+    """Side of the patch that one output unit sees: layer by layer `r ← r + (K − 1) · D · j`, `j ← j · S`.
 
     Args:
         path: layers in the order they run; those without a kernel are passed over.

@@ -1,11 +1,10 @@
-"""Weights on disk: safetensors that say which network they belong to, and foreign state dicts by their public names."""
+"""Weights on disk: safetensors that say which network they belong to, and public checkpoints by name."""
 
-import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -41,17 +40,8 @@ def save_weights(path: Path, model: nn.Module, card: Card) -> None:
     """Write the network's state and its card to one safetensors file, whole or not at all."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     partial = path.with_name(path.name + ".part")
-    partial.write_bytes(save(state, metadata={"plusx": json.dumps(asdict(card))}))
+    partial.write_bytes(save(state, metadata={"plusx": TypeAdapter(Card).dump_json(card).decode()}))
     os.replace(partial, path)
-
-
-def read_card(path: Path) -> Card:
-    """The card of a weights file.
-
-    Raises:
-        UserError: if the file is missing, is damaged, or was not written by plusx.
-    """
-    return _open(path)[0]
 
 
 def load(run_or_file: str | Path) -> nn.Module:
@@ -67,13 +57,18 @@ def load(run_or_file: str | Path) -> nn.Module:
     if path.is_dir():
         path = path / WEIGHTS_FILE
         if not path.exists():
-            raise UserError(f"{path.parent} holds no {WEIGHTS_FILE}; give a finished run or a .safetensors file")
+            raise UserError(f"{path.parent} has no {WEIGHTS_FILE}; give a finished run or a weights file")
     card, state = _open(path)
     model = create_model(card.model, num_classes=len(card.classes), residual=card.residual)
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        raise UserError(f"{path} does not fit the model {card.model!r} that it names: {error}") from error
+    expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    found = {name: tensor.shape for name, tensor in state.items()}
+    wrong = sorted(name for name in expected.keys() | found if expected.get(name) != found.get(name))
+    if wrong:
+        raise UserError(
+            f"{path} does not fit the {card.model!r} that it names: {len(wrong)} tensors are missing, "
+            f"unknown or of another shape, first {wrong[0]!r}; use another copy"
+        )
+    model.load_state_dict(state)
     model.card = card  # type: ignore[assignment]
     return model.eval()
 
@@ -89,18 +84,22 @@ def _open(path: Path) -> tuple[Card, dict[str, Tensor]]:
         raise UserError(f"{path} is not a whole safetensors file: {error}") from error
     if "plusx" not in metadata:
         raise UserError(
-            f"{path} does not say which network it is; in Python: load_state(plusx.create_model(…), its tensors)"
+            f"{path} does not say which network it is; in Python: plusx.models.load_state(model, tensors)"
         )
-    fields: dict[str, Any] = json.loads(metadata["plusx"])
-    return Card(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}), state
+    try:
+        return TypeAdapter(Card).validate_json(metadata["plusx"]), state
+    except ValidationError as error:
+        first = error.errors()[0]
+        fault = ": ".join([*map(str, first["loc"]), first["msg"]])
+        raise UserError(f"{path} has a damaged card ({fault}); use another copy") from error
 
 
 def load_state(model: nn.Module, state: dict[str, Tensor]) -> None:
-    """Load a public checkpoint's state dict: torchvision's names, or the CIFAR family's, with or without `module.`.
+    """Load a public checkpoint's state dict, of either family, with or without `module.` before its names.
 
     Args:
         model: changed in place.
-        state: tensors by name; the `module.` that data-parallel training leaves before each name is dropped.
+        state: tensors by name; the `module.` that data-parallel training leaves is dropped.
 
     Raises:
         RuntimeError: as torch's, listing the names that don't fit.

@@ -5,9 +5,9 @@
     >>> layer(torch.zeros(1, 3, 32, 32)).shape
     torch.Size([1, 64, 32, 32])
 
-A model written for `torch.nn` runs with `plusx.nn` in its place: what is not made here (containers, dropout, …)
-is torch's own. A layer built with `engine="handmade"` or `engine="native"` keeps that engine; otherwise the surrounding
-`with plusx.engine(…)` counts.
+A model written for `torch.nn` runs with `plusx.nn` in its place: what is not made here (containers, dropout)
+is torch's own. A layer built with `engine="handmade"` or `engine="native"` keeps that engine; otherwise the
+surrounding `with plusx.engine(…)` counts.
 """
 
 from typing import Any

@@ -6,10 +6,10 @@ from torch import Tensor
 from plusx import ops
 
 
-class ReLU(torch.nn.Module):
+class ReLU(torch.nn.ReLU):
     """`y = max(x, 0)`, any shape.
 
-    `inplace` is taken, as in `torch.nn.ReLU`, so that models written for torch run; the output is always a new tensor.
+    `inplace` is taken, as in `torch.nn.ReLU`, so that models written for torch run; the output is always new.
 
     >>> ReLU()(torch.tensor([-1.0, 2.0])).tolist()
     [0.0, 2.0]
@@ -17,8 +17,7 @@ class ReLU(torch.nn.Module):
 
     def __init__(self, inplace: bool = False, *, engine: str | None = None) -> None:
         """Build the layer; `engine` None leaves the choice to the surroundings."""
-        super().__init__()
-        self.inplace = inplace
+        super().__init__(inplace)
         self.engine = engine
 
     def forward(self, x: Tensor) -> Tensor:

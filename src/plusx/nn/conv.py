@@ -1,11 +1,10 @@
 """The convolution layer (lesson: 卷积层)."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from plusx import ops
+from plusx.ops.shape import IntOrPair, Padding, Pair
 
 
 class Conv2d(torch.nn.Conv2d):
@@ -15,36 +14,60 @@ class Conv2d(torch.nn.Conv2d):
     (C_out, C_in / groups, K_h, K_w) and, unless `bias=False`, `bias` of shape (C_out,).
 
     Args:
-        *args: as `torch.nn.Conv2d`: in_channels, out_channels, kernel_size, stride, padding, dilation, groups, …
+        in_channels: C_in.
+        out_channels: C_out.
+        kernel_size: K, one number or (vertical, horizontal).
+        stride: s, the same.
+        padding: P, the same, or "valid" or "same"; "same" takes strides too, and ceil(H / s) rows come out.
+        dilation: the distance between the kernel's taps.
+        groups: into how many the channels are split.
+        bias: whether to add b.
+        padding_mode: "zeros", the lesson's 边缘补零, and nothing else.
+        device: where the state lies.
+        dtype: its type.
         engine: "reference", "handmade" or "native"; None leaves the choice to the surroundings.
-        **kwargs: as `torch.nn.Conv2d`.
 
     Raises:
-        ValueError: if `padding_mode` is not "zeros"; the lesson's padding is zeros (边缘补零).
+        ValueError: for another `padding_mode`, or numbers that torch refuses.
 
-    Shapes:
-        (N, C_in, H, W) → (N, C_out, H_out, W_out), see `plusx.ops.output_size`. With padding "same", strides
-        are allowed too: the output then has ceil(H / S) rows.
+    Shapes: (N, C_in, H, W) → (N, C_out, H_out, W_out), see `plusx.ops.output_size`.
 
     >>> Conv2d(3, 64, 3, bias=False).weight.numel()  # the lesson's 3×3×3×64
     1728
     """
 
-    def __init__(self, *args: Any, engine: str | None = None, **kwargs: Any) -> None:
+    stride: Pair
+    padding: Pair | str
+    dilation: Pair
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: IntOrPair,
+        stride: IntOrPair = 1,
+        padding: Padding = 0,
+        dilation: IntOrPair = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device: torch.device | str | int | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        engine: str | None = None,
+    ) -> None:
         """Build the layer; see the class for the arguments."""
-        same = kwargs.get("padding") == "same" or (len(args) > 4 and args[4] == "same")
-        if same:
-            # torch refuses Same with a stride; the arithmetic here does not, so the layer takes over the padding.
-            args, kwargs = (*args[:4], 0, *args[5:]), {k: v for k, v in kwargs.items() if k != "padding"}
-        super().__init__(*args, **kwargs)
-        if self.padding_mode != "zeros":
-            raise ValueError(f"padding_mode must be 'zeros', not {self.padding_mode!r}")
-        if same:
+        if padding_mode != "zeros":
+            raise ValueError(f"padding_mode must be 'zeros', not {padding_mode!r}")
+        # torch refuses Same with a stride; the arithmetic here does not, so torch is not told.
+        known = 0 if padding == "same" else padding
+        sizes = (in_channels, out_channels, kernel_size, stride, known, dilation, groups)
+        super().__init__(*sizes, bias, device=device, dtype=dtype)
+        if padding == "same":
             self.padding = "same"
         self.engine = engine
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve (N, C_in, H, W) into (N, C_out, H_out, W_out)."""
-        return ops.conv2d(
-            x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups, engine=self.engine
-        )
+        geometry = self.stride, self.padding, self.dilation, self.groups
+        return ops.conv2d(x, self.weight, self.bias, *geometry, engine=self.engine)

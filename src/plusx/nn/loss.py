@@ -9,6 +9,9 @@ from plusx import ops
 class CrossEntropyLoss(torch.nn.Module):
     """Softmax cross-entropy of logits (N, classes) against class indices (N,), with label smoothing.
 
+    Unlike `torch.nn.CrossEntropyLoss` it takes its settings by name, and has no class weights, no class to
+    ignore and no targets given as probabilities.
+
     Args:
         label_smoothing: the share of the target spread evenly over all classes, 0…1 (Szegedy et al. 2015).
         reduction: "mean", "sum" or "none".

@@ -12,8 +12,16 @@ class BatchNorm2d(torch.nn.BatchNorm2d):
     """`y = (x − mean) / sqrt(var + eps) · weight + bias`, statistics by channel over N, H and W.
 
     Takes the arguments of `torch.nn.BatchNorm2d` and holds the same state: `weight`, `bias`, `running_mean`,
-    `running_var` (each (C,)) and `num_batches_tracked`. In training the batch's own statistics normalise it and move
-    the running ones by `momentum`; in evaluation the running ones normalise.
+    `running_var` (each (C,)) and `num_batches_tracked`. In training the batch's own statistics normalise it
+    and move the running ones by `momentum`; in evaluation the running ones normalise.
+
+    Args:
+        *args: as `torch.nn.BatchNorm2d`: num_features, eps, momentum, affine, track_running_stats, …
+        engine: "reference", "handmade" or "native"; None leaves the choice to the surroundings.
+        **kwargs: the same by name.
+
+    Raises:
+        ValueError: in the forward pass, if x is not (N, C, H, W) or training has a single value in a channel.
 
     Shapes: (N, C, H, W) → (N, C, H, W).
 
@@ -24,7 +32,7 @@ class BatchNorm2d(torch.nn.BatchNorm2d):
     """
 
     def __init__(self, *args: Any, engine: str | None = None, **kwargs: Any) -> None:
-        """Build the layer; `engine` None leaves the choice to the surroundings."""
+        """Build the layer; see the class for the arguments."""
         super().__init__(*args, **kwargs)
         self.engine = engine
 
