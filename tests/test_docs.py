@@ -1,0 +1,103 @@
+"""The documents: links lead somewhere, examples run, and the two languages say the same commands."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import plusx
+from plusx.models import Card, save_weights
+from plusx.report.run_files import EPOCH_KEYS, RESULT_KEYS
+from plusx.train import load_recipe, parse_setting, recipe_names
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+PAIRS = [("README.md", "README.zh-CN.md"), ("docs/lesson-map.md", "docs/lesson-map.zh-CN.md")]
+
+
+def blocks(document: str | Path, language: str) -> list[str]:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def without_comments(code: str) -> list[str]:
+    lines = (re.sub(r"(^|\s+)# .*", "", line) for line in code.splitlines())
+    return [line for line in lines if line]
+
+
+def anchors(document: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_leads_somewhere(document: Path) -> None:
+    links = re.findall(r"\]\(([^)]+)\)", document.read_text(encoding="utf-8"))
+    broken = []
+    for link in links:
+        target, _, anchor = link.partition("#")
+        path = (document.parent / target).resolve() if target else document
+        if "://" not in link and (not path.exists() or (anchor and anchor not in anchors(path))):
+            broken.append(link)
+    assert broken == []
+
+
+@pytest.mark.parametrize(
+    ("document", "pattern"),
+    [
+        ("docs/lesson-map.md", r"(?P<names>`[^|\[]+`) in \[[^]]+\]\((?P<file>[^)]+\.py)\)"),
+        ("docs/lesson-map.zh-CN.md", r"\]\((?P<file>[^)]+\.py)\) 的 (?P<names>[^|，]+)"),
+    ],
+)
+def test_the_map_names_what_the_code_defines(document: str, pattern: str) -> None:
+    found = [*re.finditer(pattern, (ROOT / document).read_text(encoding="utf-8"))]
+    assert len(found) > 10
+    for match in found:
+        code = (ROOT / "docs" / match["file"]).read_text(encoding="utf-8")
+        for name in re.findall(r"`(?:\w+\.)?(\w+)`", match["names"]):
+            assert re.search(rf"(def|class) {name}\b", code), f"{match['file']} defines no {name}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_figure_is_filled_in(document: Path) -> None:
+    assert re.findall(r"@@\w+@@", document.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(("english", "chinese"), PAIRS)
+@pytest.mark.parametrize("language", ["bash", "python"])
+def test_both_languages_give_the_same_commands(english: str, chinese: str, language: str) -> None:
+    assert [*map(without_comments, blocks(english, language))] == [
+        *map(without_comments, blocks(chinese, language))
+    ]
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/lesson-map.md"])
+def test_examples_run(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Stands for what `make train` leaves; the weights are untrained.
+    run = tmp_path / "runs" / "fast-seed0"
+    run.mkdir(parents=True)
+    card = Card("fast", True, plusx.data.CLASSES, mean=(0.5,) * 3, std=(0.25,) * 3, input_size=32)
+    save_weights(run / "model.safetensors", plusx.create_model("fast"), card)
+    monkeypatch.chdir(tmp_path)
+    examples = blocks(document, "python")
+    assert examples
+    for example in examples:
+        exec(compile(example, document, "exec"), {})
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_setting_and_recipe_in_a_command_exists(document: Path) -> None:
+    for command in "\n".join(blocks(document, "bash")).splitlines():
+        settings = [parse_setting(setting) for setting in re.findall(r"--set (\S+)", command)]
+        recipe = re.match(r"plusx train ([a-z]\w+)(?= |$)", command)
+        load_recipe(recipe[1] if recipe else "fast", dict(settings))
+
+
+def test_the_readme_lists_the_shipped_recipes() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [name for name in recipe_names() if f"`{name}`" not in text] == []
+
+
+def test_every_key_of_a_result_is_explained() -> None:
+    text = (ROOT / "docs/how-a-run-works.md").read_text(encoding="utf-8")
+    assert [key for key in sorted(RESULT_KEYS | EPOCH_KEYS) if f"`{key}`" not in text] == []
