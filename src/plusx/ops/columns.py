@@ -2,12 +2,12 @@
 
     O[y, x, c] = Σ_i Σ_j Σ_d W[i, j, d, c] · I[y·s + i, x·s + j, d]
 
-Row (y, x) of the matrix holds the window under that output pixel, I[y·s + i, x·s + j, d] for all i, j, d; the kernel,
-flattened in the same order, has one column for each output channel. So O is the product of the two, and as the sum of
-row times gradient gives the kernel's gradient, that is the transposed matrix times the gradient. The matrix has K² times as
-many numbers as the picture: it is only ever made for a few pictures, which fit in the cache.
+Row (y, x) of the matrix holds the window under that output pixel, I[y·s + i, x·s + j, d] for all i, j, d; the
+kernel, flattened in the same order, has one column for each output channel. So O is the product of the two, and the
+kernel's gradient is the transposed matrix times the gradient of O. The matrix has K² times as many numbers as the
+picture: it is only ever made for a few pictures, which fit in the cache.
 
-Both products are registered with torch as operators of their own, so that torch.compile takes each as one step.
+Both products are registered with torch as operators of their own: torch.compile takes each as one step.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ CHUNK_BYTES = 2**22
 
 
 def _place(x: Tensor, offset: Sequence[int], size: Sequence[int], step: Sequence[int]) -> Tensor:
-    """Put the pixels of x (N, H, W, C) on zeros of `size`, from `offset` on and `step` apart; cut what falls outside."""
+    """Put the pixels of x (N, H, W, C) on zeros of `size`, from `offset` on, `step` apart; cut what does not fit."""
     if (*offset, *step) == (0, 0, 1, 1) and tuple(size) == x.shape[1:3] and x.is_contiguous():
         return x
     canvas = x.new_zeros(x.shape[0], *size, x.shape[3])
@@ -46,7 +46,7 @@ def columns_of(
     groups: int,
     step: Sequence[int] = (1, 1),
 ) -> Iterator[tuple[slice, Tensor]]:
-    """Yield, for a few pictures at a time, which they are and their columns (groups, pictures·H_out·W_out, K·K·C_in/groups)."""
+    """Yield a few pictures at a time: which, and their columns (groups, pictures·H·W, K·K·C_in/groups)."""
     N, C = x.shape[:2]
     (K_h, K_w), (H, W), (s_h, s_w), (d_h, d_w) = kernel_size, size, stride, dilation
     canvas_size = ((H - 1) * s_h + span(K_h, d_h), (W - 1) * s_w + span(K_w, d_w))
@@ -79,10 +79,11 @@ def convolve(
     C_out, H, W = weight.shape[0], *size
     # (C_out, C_in/groups, K, K) → (groups, K·K·C_in/groups, C_out/groups), in the order of the columns
     matrix = weight.unflatten(0, (groups, -1)).permute(0, 3, 4, 2, 1).flatten(1, 3)
+    start = None if bias is None else bias.reshape(groups, 1, -1)
     y = x.new_empty(x.shape[0], H, W, C_out)
     for chunk, columns in columns_of(x, weight.shape[2:], size, stride, offset, dilation, groups, step):
-        product = (columns @ matrix).transpose(0, 1).reshape(-1, H, W, C_out)
-        y[chunk] = product if bias is None else product + bias
+        product = columns @ matrix if start is None else torch.baddbmm(start, columns, matrix)
+        y[chunk] = product.transpose(0, 1).reshape(-1, H, W, C_out)
     return _laid_out_like(x, y.permute(0, 3, 1, 2))
 
 

@@ -31,14 +31,14 @@ class Geometry(NamedTuple):
 class Convolution(torch.autograd.Function):
     """`y = x ∗ W + b`, linear in x and in W.
 
-    Output pixel p reads input pixel `q = p·s + i·d − P` through tap i (one axis stands for both). So with G = ∂L/∂y
+    Output pixel p reads input pixel `q = p·s + i·d − P` through tap i (one axis stands for both). With G = ∂L/∂y
 
         ∂L/∂x[q] = Σ_i W[i] G[(q + P − i·d) / s]     over the taps where that is a whole number
         ∂L/∂W[i] = Σ_p G[p] x[p·s + i·d − P]
         ∂L/∂b    = Σ_p G[p]
 
-    The first is `InputGradient`, the second `WeightGradient`. Both are linear in two of (x, W, G) again, and their own
-    gradients are these same three functions: the three can be differentiated as often as one likes.
+    The first is `InputGradient`, the second `WeightGradient`. Each is linear in two of (x, W, G), and its own
+    gradients are again these three functions: they can be differentiated as often as one likes.
     """
 
     @staticmethod
@@ -66,9 +66,9 @@ class Convolution(torch.autograd.Function):
 class InputGradient(torch.autograd.Function):
     """`∂L/∂x = Σ_i W[i] G[(q + P − i·d) / s]`: the transposed convolution, itself a convolution.
 
-    Put G on zeros with its pixels s apart, beginning at d·(K − 1) − P. Then input pixel q reads that canvas at
-    `q + (K − 1 − i)·d`, so this is the convolution of the canvas, at stride 1, with the kernel turned by 180° and its
-    input and output channels exchanged.
+    Put G on zeros with its pixels s apart, beginning at d·(K − 1) − P. Then input pixel q reads this canvas
+    at `q + (K − 1 − i)·d`: a convolution of the canvas, at stride 1, with the kernel turned by 180° and its input and
+    output channels exchanged.
     """
 
     @staticmethod
@@ -169,9 +169,12 @@ def conv2d(
         x, weight, bias = for_product(x), for_product(weight), for_product(bias)
     match chosen:
         case "reference":
-            W, b = to_lesson(weight, (2, 3, 1, 0)), vector(bias)
+            kernel, b = to_lesson(weight, (2, 3, 1, 0)), vector(bias)
             return each_picture(
-                lambda I: reference.conv2d(I, W, b, s, padding, d, groups), x, weight.shape[0], size
+                lambda picture: reference.conv2d(picture, kernel, b, s, padding, d, groups),
+                x,
+                weight.shape[0],
+                size,
             )
         case "handmade":
             return Convolution.apply(x, weight, bias, Geometry(s, (top, left), d, groups, size))  # type: ignore[no-any-return]
@@ -184,7 +187,7 @@ def conv2d(
 def _check(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> None:
     if x.dim() != 4 or weight.dim() != 4:
         raise ValueError(
-            f"x must be (N, C, H, W) and weight (C_out, C_in/groups, K, K); got {x.dim()}-D and {weight.dim()}-D"
+            f"x must be (N, C, H, W), weight (C_out, C_in/groups, K, K); got {x.dim()}-D and {weight.dim()}-D"
         )
     C_out, C_in = weight.shape[0], weight.shape[1]
     if groups < 1 or C_out % groups or x.shape[1] != C_in * groups:

@@ -4,21 +4,21 @@
 - `handmade`: ours, vectorised, with a gradient derived by hand.
 - `native`: PyTorch's vendor kernel.
 
-Whoever names an engine in the call gets it; else the nearest `with plusx.engine(…)` around the call counts; else the
-operation's own default. A backward pass always belongs to the engine of its forward pass, wherever it runs.
+Whoever names an engine in the call gets it; else the nearest `with plusx.engine(…)` around the call counts; else
+the operation's own default. A backward pass belongs to the engine of its forward pass, wherever it runs.
 """
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal, cast
+from typing import Literal
 
 Engine = Literal["reference", "handmade", "native"]
 ENGINES: tuple[Engine, ...] = ("reference", "handmade", "native")
 
 
 class _Choice(threading.local):
-    """The surrounding choice, one for each thread (a `ContextVar` would do, but torch.compile cannot read it)."""
+    """The surrounding choice, one for each thread; torch.compile could not read a `ContextVar`."""
 
     def __init__(self) -> None:
         # Set for each instance: torch.compile then recompiles when the choice changes.
@@ -31,7 +31,7 @@ _choice = _Choice()
 def _checked(name: str) -> Engine:
     if name not in ENGINES:
         raise ValueError(f"engine must be one of {', '.join(ENGINES)}; got {name!r}")
-    return cast(Engine, name)
+    return name
 
 
 @contextmanager
@@ -58,7 +58,7 @@ def engine(name: str) -> Iterator[None]:
 
 
 def resolve(name: str | None, default: Engine) -> Engine:
-    """Return the engine that counts: the one named in the call, the surrounding one, or the operation's default."""
+    """Return the engine that counts: named in the call, surrounding, or the operation's default."""
     if name is not None:
         return _checked(name)
     return _choice.name or default

@@ -20,7 +20,7 @@ def to_lesson(x: Tensor, order: tuple[int, ...] | None = None) -> Array:
     """
     if x.requires_grad and torch.is_grad_enabled():
         raise RuntimeError(
-            "the reference engine has no gradient: detach the input, use torch.no_grad(), or choose the handmade engine"
+            "the reference engine has no gradient: use torch.no_grad() or choose the handmade engine"
         )
     array: Array = x.detach().double().cpu().numpy()
     return array if order is None else array.transpose(order)

@@ -26,8 +26,8 @@ def _per_channel(v: Tensor, x: Tensor) -> Tensor:
 def _statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean and variance (divided by the number of values) of each channel, in float32 at least.
 
-    Reads x once. A chunk of n values with mean m and variance v adds n/N · (v + (m − μ)²) to the variance of all N: both
-    terms are squares, so nothing cancels.
+    Reads x once. A chunk of n values with mean m and variance v adds n/N · (v + (m − μ)²) to the variance of all N:
+    both terms are squares, so nothing cancels.
     """
     axes, wide = _axes(x), torch.promote_types(x.dtype, torch.float32)
     shares, means, variances = [], [], []
@@ -49,7 +49,7 @@ class Normalisation(torch.autograd.Function):
 
         ∂L/∂b = Σ G        ∂L/∂w = Σ G · x̂
 
-    In evaluation μ and σ² are constants: `∂L/∂x = w · r · G`. In training they depend on every x of the channel:
+    In evaluation μ and σ² are constants: `∂L/∂x = w · r · G`. In training they depend on all x of the channel:
     `∂μ/∂x = 1/m` and `∂r/∂x = −r² · x̂ / m`, so `∂x̂_k/∂x_l = r · ([k = l] − 1/m − x̂_k · x̂_l / m)` and
 
         ∂L/∂x = w · r · (G − mean(G) − x̂ · mean(G · x̂))
@@ -137,7 +137,7 @@ def batch_norm(
 
     Args:
         x: (N, C, …).
-        running_mean: (C,); used in evaluation, moved towards the batch's mean in training, where it may be None.
+        running_mean: (C,); used in evaluation; in training moved towards the batch's mean, or None.
         running_var: (C,), the same with the unbiased variance.
         weight: (C,) or None for 1.
         bias: (C,) or None for 0.
@@ -160,6 +160,8 @@ def batch_norm(
         raise ValueError(
             f"training needs more than 1 value for each channel; got input of shape {tuple(x.shape)}"
         )
+    if not training and (running_mean is None or running_var is None):
+        raise ValueError("evaluation needs running_mean and running_var")
     chosen = resolve(engine, "native")
     if chosen == "native":
         return F.batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
@@ -170,9 +172,9 @@ def batch_norm(
             for running, new in ((running_mean, mean), (running_var, unbiased)):
                 if running is not None and values:
                     running.lerp_(new.to(running.dtype), momentum)
-    elif running_mean is None or running_var is None:
-        raise ValueError("evaluation needs running_mean and running_var")
     else:
+        assert running_mean is not None
+        assert running_var is not None
         mean, variance = running_mean, running_var
     if chosen == "handmade":
         return Normalisation.apply(x, weight, bias, mean, variance, eps, training)  # type: ignore[no-any-return]

@@ -3,8 +3,8 @@
     max:      O[y, x, c] = max_{0 ≤ i,j < K} I[y·s + i, x·s + j, c]
     average:  O[y, x, c] = 1/K² · Σ_i Σ_j I[y·s + i, x·s + j, c]
 
-Both walk over the K·K taps of the window, not over the windows. Tap (i, j) of all windows together is one strided slice
-of the picture; the maximum or the sum of these slices is the pooled picture.
+Both walk over the K·K taps of the window, not over the windows. Tap (i, j) of all windows together is one
+strided slice of the picture; the maximum or the sum of these slices is the pooled picture.
 """
 
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ class Geometry(NamedTuple):
 def _axis(
     length: int, K: int, s: int, start: int, d: int, outputs: int
 ) -> Iterator[tuple[int, slice, slice]]:
-    """Yield, for each tap along one axis, the windows in which it is inside the picture and the pixels it reads there."""
+    """Yield each tap along one axis, the windows where it is inside the picture and the pixels it reads there."""
     for i in range(K):
         shift = i * d - start
         first = max(0, -(shift // s))
@@ -55,15 +55,17 @@ def _taps(size: Pair, geometry: Geometry) -> Iterator[tuple[int, Index, Index]]:
             yield i * K[1] + j, (..., out_rows, out_columns), (..., in_rows, in_columns)
 
 
-def _empty(like: Tensor, size: Pair, dtype: torch.dtype) -> Tensor:
-    """Return (N, C, *size), laid out in memory as `like` is."""
-    last = like.is_contiguous(memory_format=torch.channels_last) and like.stride(1) == 1
-    layout = torch.channels_last if last else torch.contiguous_format
+def _layout(x: Tensor) -> torch.memory_format:
+    last = x.is_contiguous(memory_format=torch.channels_last) and x.stride(1) == 1
+    return torch.channels_last if last else torch.contiguous_format
+
+
+def _empty(like: Tensor, size: Pair, dtype: torch.dtype, layout: torch.memory_format) -> Tensor:
     return torch.empty(*like.shape[:2], *size, dtype=dtype, device=like.device, memory_format=layout)
 
 
 class MaxPool(torch.autograd.Function):
-    """`y = max over the taps`; the gradient goes to the tap that won, the first one in row-major order if several did.
+    """`y = max over the taps`; the gradient goes to the tap that won, the first in row-major order.
 
         ∂L/∂x[q] = Σ ∂L/∂y[p]  over the windows p whose winning tap reads pixel q
 
@@ -74,8 +76,8 @@ class MaxPool(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, geometry: Geometry) -> Tensor:
         """Keep the running maximum over the taps and, if there will be a backward, the tap that holds it."""
         size = (x.shape[2], x.shape[3])
-        y = _empty(x, geometry.out, x.dtype)
-        winner = _empty(x, geometry.out, torch.uint8 if prod(geometry.K) < 256 else torch.int32)
+        y = _empty(x, geometry.out, x.dtype, _layout(x))
+        winner = _empty(x, geometry.out, torch.uint8 if prod(geometry.K) <= 256 else torch.int32, _layout(x))
         first = _first_tap(geometry).to(winner)
         for chunk in chunks(x):
             best, won = y[chunk].fill_(-torch.inf), winner[chunk]
@@ -85,7 +87,7 @@ class MaxPool(torch.autograd.Function):
                 candidate = x[chunk][here]
                 if ctx.needs_input_grad[0]:
                     won[there].masked_fill_((candidate > best[there]) | (candidate != candidate), tap)
-                torch.maximum(best[there], candidate, out=best[there])
+                best[there].clamp_(min=candidate)
         ctx.save_for_backward(winner)
         ctx.size, ctx.geometry = size, geometry
         return y
@@ -98,7 +100,7 @@ class MaxPool(torch.autograd.Function):
 
 
 def _first_tap(geometry: Geometry) -> Tensor:
-    """Return (H_out, W_out) numbers of the first tap inside the picture; it wins until another one is larger."""
+    """Return (H_out, W_out): the first tap inside the picture, which wins until another one is larger."""
     K, s, start, d, out = geometry
     rows, columns = (
         torch.tensor([max(0, -((p * s[axis] - start[axis]) // d[axis])) for p in range(out[axis])])
@@ -108,14 +110,14 @@ def _first_tap(geometry: Geometry) -> Tensor:
 
 
 class Scatter(torch.autograd.Function):
-    """`dx[q] = Σ_p g[p] over the windows p whose winner reads q`: linear in g, and its own gradient is `Gather`."""
+    """`dx[q] = Σ_p g[p]` over the windows p whose winner reads q; linear in g, with the gradient `Gather`."""
 
     @staticmethod
     def forward(ctx: Any, grad: Tensor, winner: Tensor, size: Pair, geometry: Geometry) -> Tensor:
         """Walk over the taps; each adds the gradients of the windows it won to the pixels it read."""
         ctx.save_for_backward(winner)
         ctx.size, ctx.geometry = size, geometry
-        dx = _empty(winner, size, grad.dtype)
+        dx = _empty(grad, size, grad.dtype, _layout(winner))
         for chunk in chunks(dx):
             part, g, won = dx[chunk].zero_(), grad[chunk], winner[chunk]
             for tap, there, here in _taps(size, geometry):
@@ -137,7 +139,7 @@ class Gather(torch.autograd.Function):
         """Walk over the taps; each fills the windows it won."""
         ctx.save_for_backward(winner)
         ctx.size, ctx.geometry = size, geometry
-        y = _empty(winner, geometry.out, v.dtype).zero_()
+        y = _empty(v, geometry.out, v.dtype, _layout(winner)).zero_()
         for tap, there, here in _taps(size, geometry):
             y[there] += torch.where(winner[there] == tap, v[here], 0)
         return y
@@ -150,7 +152,7 @@ class Gather(torch.autograd.Function):
 
 
 class AveragePool(torch.autograd.Function):
-    """`y[p] = Σ over the taps of x[p·s + i] / n[p]`, linear in x: each term receives its share of the gradient (`Spread`).
+    """`y[p] = Σ over the taps of x[p·s + i] / n[p]`; each term receives its share of the gradient (`Spread`).
 
     ∂L/∂x[q] = Σ ∂L/∂y[p] / n[p]  over the windows p that contain pixel q
     """
@@ -160,7 +162,8 @@ class AveragePool(torch.autograd.Function):
         """Add the taps, in float32 at least, and divide."""
         ctx.save_for_backward(n)
         ctx.size, ctx.geometry = size, geometry
-        y = _empty(x, geometry.out, x.dtype)
+        ctx.layout = _layout(x)
+        y = _empty(x, geometry.out, x.dtype, ctx.layout)
         for chunk in chunks(x):
             total = torch.zeros_like(y[chunk], dtype=n.dtype)
             for _, there, here in _taps(size, geometry):
@@ -172,18 +175,20 @@ class AveragePool(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
         """Give each pixel its share."""
         (n,) = ctx.saved_tensors
-        return Spread.apply(grad, n, ctx.size, ctx.geometry), None, None, None
+        return Spread.apply(grad, n, ctx.size, ctx.geometry, ctx.layout), None, None, None
 
 
 class Spread(torch.autograd.Function):
     """`dx[q] = Σ_p g[p] / n[p] over the windows p that contain q`; its own gradient is `AveragePool`."""
 
     @staticmethod
-    def forward(ctx: Any, grad: Tensor, n: Tensor, size: Pair, geometry: Geometry) -> Tensor:
+    def forward(
+        ctx: Any, grad: Tensor, n: Tensor, size: Pair, geometry: Geometry, layout: torch.memory_format
+    ) -> Tensor:
         """Walk over the taps the other way."""
         ctx.save_for_backward(n)
         ctx.size, ctx.geometry = size, geometry
-        dx = _empty(grad, size, grad.dtype)
+        dx = _empty(grad, size, grad.dtype, layout)
         for chunk in chunks(dx):
             total, share = torch.zeros_like(dx[chunk], dtype=n.dtype), grad[chunk] / n
             for _, there, here in _taps(size, geometry):
@@ -192,10 +197,10 @@ class Spread(torch.autograd.Function):
         return dx
 
     @staticmethod
-    def backward(ctx: Any, v: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, v: Tensor) -> tuple[Tensor, None, None, None, None]:
         """Back to the mean."""
         (n,) = ctx.saved_tensors
-        return AveragePool.apply(v, n, ctx.size, ctx.geometry), None, None, None
+        return AveragePool.apply(v, n, ctx.size, ctx.geometry), None, None, None, None
 
 
 class GlobalMaxPool(torch.autograd.Function):
@@ -294,7 +299,7 @@ def max_pool2d(
     match resolve(engine, "handmade"):
         case "reference":
             return each_picture(
-                lambda I: reference.max_pool2d(I, K, s, padding, d, ceil_mode), x, x.shape[1], out
+                lambda picture: reference.max_pool2d(picture, K, s, padding, d, ceil_mode), x, x.shape[1], out
             )
         case "handmade":
             return MaxPool.apply(x, geometry)  # type: ignore[no-any-return]
@@ -345,7 +350,7 @@ def avg_pool2d(
     match resolve(engine, "handmade"):
         case "reference":
             return each_picture(
-                lambda I: reference.avg_pool2d(I, K, s, padding, ceil_mode, count_include_pad),
+                lambda picture: reference.avg_pool2d(picture, K, s, padding, ceil_mode, count_include_pad),
                 x,
                 x.shape[1],
                 out,

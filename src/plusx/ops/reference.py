@@ -1,7 +1,7 @@
-"""The lesson's sums, index by index, in NumPy float64: slow, obviously right, the oracle of the other engines.
+"""The lesson's sums, index by index, in NumPy float64: slow, obviously right, the oracle of the others.
 
-The layout is the lesson's (张量维度): a picture is (H, W, C_in), a kernel (K, K, C_in, C_out), an output (H_out, W_out,
-C_out). There is no batch, except where the formula has one: batch normalisation, the linear layer and the loss.
+The layout is the lesson's (张量维度): a picture is (H, W, C_in), a kernel (K, K, C_in, C_out), an output
+(H_out, W_out, C_out). Only batch normalisation, the linear layer and the loss know a batch.
 """
 
 from collections.abc import Iterator
@@ -26,8 +26,8 @@ def conv2d(
 ) -> Array:
     """`O[y,x,c] = Σ_i Σ_j Σ_d W[i,j,d,c] · I[y·s + i, x·s + j, d] + b[c]` (lesson: 卷积公式).
 
-    Padding puts zeros around I; dilation D reads `y·s + i·D`; with groups, output channel c sees only the C_in / groups
-    input channels of its group.
+    Padding puts zeros around I; dilation D reads `y·s + i·D`; with groups, output channel c sees only the
+    C_in / groups input channels of its group.
 
     Args:
         I: (H, W, C_in).
@@ -109,8 +109,8 @@ def avg_pool2d(
 ) -> Array:
     """`O[y,x,c] = 1/K² · Σ_i Σ_j I[y·s + i, x·s + j, c]` (lesson: 平均池化).
 
-    K² counts the pixels and the zeros of the padding, or with `count_include_pad=False` the pixels alone; what a window
-    of `ceil_mode` covers beyond the padding never counts.
+    K² counts the pixels and the zeros of the padding, or with `count_include_pad=False` the pixels alone; what a
+    window of `ceil_mode` covers beyond the padding never counts.
 
     Args:
         I: (H, W, C).
@@ -169,7 +169,7 @@ def _window(
     padding: Padding,
     dilation: IntOrPair,
 ) -> Iterator[Pair]:
-    """Yield (row, column) of each tap of the window at output (y, x), in row-major order; padding has rows below 0."""
+    """Yield (row, column) of each tap of the window at output (y, x), in row-major order, padding included."""
     K_h, K_w = pair(kernel_size, "kernel_size")
     s_h, s_w = pair(kernel_size if stride is None else stride, "stride")
     D_h, D_w = pair(dilation, "dilation")
@@ -249,7 +249,7 @@ def batch_norm(
 
 
 def cross_entropy(logits: ArrayLike, target: ArrayLike, label_smoothing: float = 0.0) -> Array:
-    """`L[n] = −Σ_c q[n, c] · log(exp z[n, c] / Σ_k exp z[n, k])` with `q = (1 − ε) · [c = target[n]] + ε / C`.
+    """`L[n] = −Σ_c q[n,c] · log(exp z[n,c] / Σ_k exp z[n,k])` with `q = (1 − ε) · [c = target[n]] + ε / C`.
 
     (N, C) logits and (N,) class numbers → (N,).
 

@@ -43,7 +43,7 @@ def span(kernel_size: int, dilation: int) -> int:
 def edges(size: Pair, kernel_size: Pair, stride: Pair, padding: Padding, dilation: Pair) -> Edges:
     """Resolve a padding to the rows and columns of zeros on the four sides.
 
-    "valid" adds none. "same" adds as many as make the output ⌈H / S⌉ × ⌈W / S⌉, the odd one at the bottom and right.
+    "valid" adds none. "same" makes the output ⌈H / S⌉ × ⌈W / S⌉, with the odd zero at the bottom and right.
 
     Raises:
         ValueError: if the padding is another word or a negative number.
@@ -129,8 +129,8 @@ def _side(size: int, kernel_size: int, stride: int, ends: Pair, dilation: int, c
     room = size + sum(ends) - span(kernel_size, dilation)
     if room < 0:
         raise ValueError(
-            f"kernel_size {kernel_size} with dilation {dilation} spans {span(kernel_size, dilation)} pixels, more than "
-            f"size {size} with padding {ends[0]} + {ends[1]}"
+            f"kernel_size {kernel_size} with dilation {dilation} spans {span(kernel_size, dilation)} pixels, "
+            f"more than size {size} with padding {ends[0]} + {ends[1]}"
         )
     outputs = (-(-room // stride) if ceil_mode else room // stride) + 1
     if ceil_mode and (outputs - 1) * stride >= size + ends[0]:

@@ -1,0 +1,189 @@
+"""Pooling: three engines, torch and finite differences against each other."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.autograd import gradcheck, gradgradcheck
+from torch.nn import functional as F
+
+from plusx import ops
+
+CASES = [
+    # kernel_size, stride, padding, ceil_mode
+    (2, None, 0, False),
+    (3, 2, 1, True),
+    ((3, 2), (1, 2), 1, True),
+    (3, 1, "same", False),
+    (2, 2, "same", True),
+    (2, 3, "valid", True),
+]
+
+
+def _picture(*shape: int) -> Tensor:
+    return torch.randn(
+        shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0), requires_grad=True
+    )
+
+
+@pytest.mark.parametrize("name", ["reference", "handmade", "native"])
+def test_the_lessons_example(name) -> None:
+    lesson = torch.tensor([[1.0, 4, 2, 8], [3, 9, 5, 7], [2, 6, 4, 1], [5, 3, 7, 2]])[None, None]
+    assert ops.max_pool2d(lesson, 2, engine=name).tolist() == [[[[9, 8], [6, 7]]]]
+    assert ops.avg_pool2d(lesson, 2, engine=name).tolist() == [[[[4.25, 5.5], [4, 3.5]]]]
+    assert ops.global_max_pool2d(lesson, engine=name).tolist() == [[[[9]]]]
+    assert ops.global_avg_pool2d(lesson, engine=name).tolist() == [[[[69 / 16]]]]
+
+
+@pytest.mark.parametrize(("kernel_size", "stride", "padding", "ceil_mode"), CASES)
+def test_engines_agree_and_gradients_equal_finite_differences_twice(
+    kernel_size, stride, padding, ceil_mode
+) -> None:
+    x = _picture(2, 2, 5, 6)
+    functions = [
+        lambda x, name: ops.max_pool2d(x, kernel_size, stride, padding, 1, ceil_mode, engine=name),
+        lambda x, name: ops.avg_pool2d(x, kernel_size, stride, padding, ceil_mode, True, engine=name),
+        lambda x, name: ops.avg_pool2d(x, kernel_size, stride, padding, ceil_mode, False, engine=name),
+    ]
+    for pool in functions:
+        truth = pool(x.detach(), "reference")
+        torch.testing.assert_close(pool(x, "handmade"), truth)
+        torch.testing.assert_close(pool(x, "native"), truth)
+        handmade, native = (
+            torch.autograd.grad(pool(x, name).sin().sum(), x) for name in ("handmade", "native")
+        )
+        torch.testing.assert_close(handmade, native)
+        assert gradcheck(lambda x, pool=pool: pool(x, "handmade"), (x,))
+        assert gradgradcheck(lambda x, pool=pool: pool(x, "handmade"), (x,))
+
+
+@pytest.mark.parametrize("pool", [ops.global_max_pool2d, ops.global_avg_pool2d])
+def test_global_pooling(pool) -> None:
+    x = _picture(2, 3, 4, 5)
+    truth = pool(x.detach(), engine="reference")
+    assert truth.shape == (2, 3, 1, 1)
+    for name in ("handmade", "native"):
+        torch.testing.assert_close(pool(x, engine=name), truth)
+    assert gradcheck(pool, (x,))
+    assert gradgradcheck(pool, (x,))
+    with pytest.raises(ValueError, match="at least one pixel"):
+        pool(torch.zeros(1, 1, 0, 3))
+
+
+@settings(max_examples=80, deadline=None)
+@given(data=st.data())
+def test_handmade_equals_torch_for_any_shape_dtype_and_layout(data) -> None:
+    N, C, H, W = (data.draw(st.integers(low, high)) for low, high in ((0, 3), (1, 3), (1, 9), (1, 9)))
+    K = data.draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
+    s = data.draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
+    d = data.draw(st.tuples(st.integers(1, 2), st.integers(1, 2)))
+    P = tuple(data.draw(st.integers(0, k // 2)) for k in K)
+    ceil_mode, include = data.draw(st.booleans()), data.draw(st.booleans())
+    dtype = data.draw(st.sampled_from([torch.float32, torch.float64, torch.bfloat16]))
+    layout = data.draw(st.sampled_from([torch.contiguous_format, torch.channels_last]))
+    special = data.draw(st.sampled_from([0.0, torch.nan, torch.inf, -torch.inf]))
+    generator = torch.Generator().manual_seed(data.draw(st.integers(0, 99)))
+    # Few different values, so that ties are the rule.
+    x = torch.randint(-2, 3, (N, C, H, W), generator=generator).to(dtype)
+    x = x.masked_fill(torch.rand(x.shape, generator=generator) < 0.2, special).contiguous(
+        memory_format=layout
+    )
+    for mine, theirs, dilation in (
+        (
+            lambda x: ops.max_pool2d(x, K, s, P, d, ceil_mode, engine="handmade"),
+            lambda x: F.max_pool2d(x, K, s, P, d, ceil_mode),
+            d,
+        ),
+        (
+            lambda x: ops.avg_pool2d(x, K, s, P, ceil_mode, include, engine="handmade"),
+            lambda x: F.avg_pool2d(x, K, s, P, ceil_mode, include),
+            (1, 1),
+        ),
+    ):
+        if any(size + 2 * p < e * (k - 1) + 1 for size, k, p, e in zip((H, W), K, P, dilation, strict=True)):
+            with pytest.raises(ValueError, match="spans"):
+                mine(x)
+            continue
+        a, b = x.clone().requires_grad_(), x.clone().requires_grad_()
+        y, expected = mine(a), theirs(b)
+        assert y.dtype == dtype
+        torch.testing.assert_close(y, expected, equal_nan=True)
+        grad = torch.randint(-3, 4, y.shape, generator=generator).to(dtype)
+        torch.testing.assert_close(
+            *(torch.autograd.grad(out, leaf, grad)[0] for out, leaf in ((y, a), (expected, b)))
+        )
+
+
+def test_ties_go_to_the_first_and_nan_passes() -> None:
+    x = torch.tensor([[1.0, 5.0, 5.0], [5.0, 0.0, torch.nan]])[None, None].requires_grad_()
+    y = ops.max_pool2d(x, 2, 1, engine="handmade")
+    assert y[0, 0, 0, 0] == 5
+    assert y[0, 0, 0, 1].isnan()
+    (grad,) = torch.autograd.grad(y, x, torch.tensor([[[[10.0, 20.0]]]]))
+    assert grad.tolist() == [[[[0, 10, 0], [0, 0, 20]]]]
+    flat = torch.full((1, 1, 2, 2), 3.0, requires_grad=True)
+    assert torch.autograd.grad(ops.global_max_pool2d(flat), flat)[0].tolist() == [[[[1, 0], [0, 0]]]]
+
+
+def test_a_window_of_minus_infinity_sends_its_gradient_to_a_real_pixel() -> None:
+    x = torch.full((1, 1, 4, 4), -torch.inf, requires_grad=True)
+    handmade, native = (
+        torch.autograd.grad(ops.max_pool2d(x, 3, 2, 1, engine=name).sum(), x)[0]
+        for name in ("handmade", "native")
+    )
+    assert torch.equal(handmade, native)
+    assert handmade.sum() == 4
+
+
+def test_a_batch_larger_than_one_chunk(monkeypatch) -> None:
+    x = _picture(5, 2, 6, 6)
+    for pool in (lambda: ops.max_pool2d(x, 3, 2, 1), lambda: ops.avg_pool2d(x, 3, 2, 1)):
+        whole = pool()
+        whole_gradient = torch.autograd.grad(whole.sin().sum(), x)
+        with monkeypatch.context() as patch:
+            patch.setattr("plusx.ops.chunks.CHUNK_BYTES", 1)
+            assert torch.equal(pool(), whole)
+            torch.testing.assert_close(torch.autograd.grad(pool().sin().sum(), x), whole_gradient)
+
+
+def test_layout_of_the_output_and_the_gradient_follow_the_input() -> None:
+    for layout in (torch.contiguous_format, torch.channels_last):
+        x = _picture(2, 3, 4, 4).detach().contiguous(memory_format=layout).requires_grad_()
+        for pool in (ops.max_pool2d, ops.avg_pool2d):
+            y = pool(x, 2, engine="handmade")
+            assert y.is_contiguous(memory_format=layout)
+            assert torch.autograd.grad(y.sum(), x)[0].is_contiguous(memory_format=layout)
+
+
+def test_one_picture_without_a_batch() -> None:
+    x = _picture(2, 5, 5)
+    torch.testing.assert_close(ops.max_pool2d(x, 2, engine="handmade"), F.max_pool2d(x, 2))
+    torch.testing.assert_close(ops.avg_pool2d(x, 2, engine="handmade"), F.avg_pool2d(x, 2))
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [
+        lambda x: ops.max_pool2d(x, 3, 2, 1, engine="handmade"),
+        lambda x: ops.avg_pool2d(x, 3, 2, 1, engine="handmade"),
+        lambda x: ops.global_max_pool2d(x, engine="handmade"),
+        lambda x: ops.global_avg_pool2d(x, engine="handmade"),
+    ],
+)
+def test_compiles_in_one_graph_with_its_gradient(pool) -> None:
+    x = _picture(2, 3, 6, 6)
+    compiled = torch.compile(lambda x: pool(x).sin().sum(), backend="aot_eager", fullgraph=True)
+    got = torch.autograd.grad(compiled(x), x)
+    torch.testing.assert_close(got, torch.autograd.grad(pool(x).sin().sum(), x))
+
+
+def test_arguments_out_of_range_are_named() -> None:
+    x = torch.zeros(1, 1, 4, 4)
+    for name in ("reference", "handmade", "native"):
+        with pytest.raises(ValueError, match="padding 2 is more than half of the window, which spans 3"):
+            ops.max_pool2d(x, 3, padding=2, engine=name)
+        with pytest.raises(ValueError, match="spans 5 pixels, more than size 4"):
+            ops.avg_pool2d(x, 5, engine=name)
+        with pytest.raises(ValueError, match="must be"):
+            ops.max_pool2d(x[0, 0], 2, engine=name)
