@@ -1,0 +1,81 @@
+"""All engines agree through the layers; who names an engine gets it."""
+
+import pytest
+import torch
+
+import plusx
+from plusx import nn
+
+LAYERS = {
+    "conv": lambda **engine: nn.Conv2d(3, 4, 3, stride=2, padding=1, **engine),
+    "max_pool": lambda **engine: nn.MaxPool2d(3, 2, 1, **engine),
+    "avg_pool": lambda **engine: nn.AvgPool2d(2, ceil_mode=True, **engine),
+    "global_avg_pool": lambda **engine: nn.GlobalAvgPool2d(**engine),
+    "global_max_pool": lambda **engine: nn.GlobalMaxPool2d(**engine),
+    "adaptive_avg_pool": lambda **engine: nn.AdaptiveAvgPool2d(1, **engine),
+    "batch_norm": lambda **engine: nn.BatchNorm2d(3, **engine),
+    "linear": lambda **engine: nn.Linear(5, 2, **engine),
+    "relu": lambda **engine: nn.ReLU(**engine),
+}
+PICTURES = (2, 3, 5, 5)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("build", LAYERS.values(), ids=LAYERS)
+def test_engines_agree(build, training):
+    x = torch.randn(PICTURES, dtype=torch.float64)
+    free = build().double().train(training)
+    outputs = []
+    for engine in plusx.ops.ENGINES:
+        bound = build(engine=engine).double().train(training)
+        bound.load_state_dict(free.state_dict())
+        with torch.no_grad():
+            outputs.append(bound(x))
+            with plusx.engine(engine):
+                outputs.append(free(x))
+    for output in outputs[1:]:
+        torch.testing.assert_close(output, outputs[0])
+
+
+@pytest.mark.parametrize("build", LAYERS.values(), ids=LAYERS)
+def test_a_layer_keeps_the_engine_it_was_built_with(build):
+    """Only the reference refuses to be differentiated, which tells who computed."""
+    x = torch.randn(PICTURES, requires_grad=True)
+    bound = build(engine="reference")
+    with plusx.engine("native"), pytest.raises(RuntimeError, match="reference"):
+        bound(x)
+    with plusx.engine("reference"):
+        build(engine="handmade")(x).sum().backward()
+    assert x.grad is not None
+
+
+@pytest.mark.parametrize("build", LAYERS.values(), ids=LAYERS)
+def test_a_layer_without_an_engine_follows_its_surroundings(build):
+    layer, x = build(), torch.randn(PICTURES, requires_grad=True)
+    with plusx.engine("reference"), pytest.raises(RuntimeError, match="reference"):
+        layer(x)
+    layer(x).sum().backward()
+    assert x.grad is not None
+
+
+@pytest.mark.parametrize("name", ["conv", "max_pool", "avg_pool", "batch_norm", "linear", "relu"])
+def test_handmade_gradients_are_ours_and_native_ones_are_torchs(name, is_handmade):
+    x = torch.randn(PICTURES, requires_grad=True)
+    assert is_handmade(LAYERS[name](engine="handmade")(x))
+    assert not is_handmade(LAYERS[name](engine="native")(x))
+
+
+def test_pooling_is_handmade_and_convolution_native_unless_told_otherwise(is_handmade):
+    x = torch.randn(PICTURES, requires_grad=True)
+    assert is_handmade(nn.MaxPool2d(2)(x))
+    assert is_handmade(nn.AvgPool2d(2)(x))
+    assert not is_handmade(nn.Conv2d(3, 4, 3)(x))
+
+
+@pytest.mark.parametrize("engine", plusx.ops.ENGINES)
+def test_cross_entropy_engines_agree(engine):
+    logits, target = torch.randn(4, 5, dtype=torch.float64), torch.tensor([0, 1, 4, 4])
+    loss = nn.CrossEntropyLoss(label_smoothing=0.1, engine=engine)(logits, target)
+    probabilities = torch.full((4, 5), 0.02, dtype=torch.float64)
+    probabilities[torch.arange(4), target] += 0.9
+    torch.testing.assert_close(loss, -(probabilities * logits.log_softmax(1)).sum(1).mean())
