@@ -1,6 +1,6 @@
 """What a person sees of a run: a live screen on a terminal, plain lines elsewhere, nothing if asked."""
 
-import os
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -12,7 +12,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from plusx.train.files import write_whole
 from plusx.train.journal import EpochRecord
 from plusx.train.recipe import Recipe
 
@@ -75,7 +74,6 @@ class Display:
             expand=True,
         )
         self.live: Live | None = None
-        self._said = 0.0
 
     def begin(self, facts: str, steps: int, steps_per_epoch: int, done: int) -> None:
         """Show the header: `facts` is one line about network, data and machine."""
@@ -104,8 +102,8 @@ class Display:
         )
         note = f"{rate:,.0f} images/s  ETA {clock(seconds_left)}"
         self.bars.update(self.run_task, completed=step, note=note)
-        tenth = max(1, self.steps_per_epoch // 4)
-        if self.mode == "plain" and in_epoch % tenth == 0 and in_epoch < self.steps_per_epoch:
+        quarter = max(1, self.steps_per_epoch // 4)
+        if self.mode == "plain" and in_epoch % quarter == 0 and in_epoch < self.steps_per_epoch:
             self.say(f"  step {step}/{self.steps}  loss {loss:.3f}  accuracy {100 * accuracy:.1f} %  {note}")
 
     def epoch(self, record: EpochRecord) -> None:
@@ -141,15 +139,12 @@ class Display:
                 self.say(line)
         self.stop()
 
-    def save_svg(self, path: "os.PathLike[str]") -> None:
-        """Write the last screen as an SVG picture, the same for every mode."""
-        from pathlib import Path
-
-        recorder = Console(record=True, width=100, file=open(os.devnull, "w"), force_terminal=True)  # noqa: SIM115
-        recorder.print(Text("$ plusx train " + self.recipe.name, style="bold"))
+    def svg(self) -> str:
+        """The last screen as an SVG picture, the same for every mode."""
+        recorder = Console(record=True, width=100, file=io.StringIO(), force_terminal=True)
+        recorder.print(Text(f"$ plusx train {self.recipe.name}", style="bold"))
         recorder.print(self._screen(bars=False))
-        write_whole(Path(path), recorder.export_svg(title="plusx"))
-        recorder.file.close()
+        return recorder.export_svg(title="plusx")
 
     def _now(self) -> RenderableType:
         return self._screen(bars=not self.closing)

@@ -20,7 +20,7 @@ import plusx
 from plusx import ops
 from plusx.data import Augmentation, Dataset, channel_statistics
 from plusx.errors import UserError
-from plusx.models import Card, create_model, save_weights
+from plusx.models import Card, FastNet, create_model, save_weights
 from plusx.train.checkpoint import Position, load_checkpoint, save_checkpoint
 from plusx.train.device import keep_memory, peak_memory_bytes, resolve_device, resolve_precision
 from plusx.train.directory import environment
@@ -89,9 +89,9 @@ class Trainer:
         model = create_model(
             recipe.model.name, num_classes=len(dataset.classes), residual=recipe.model.residual
         )
-        if hasattr(model, "fit_input"):
+        if isinstance(model, FastNet):
             model.fit_input(normalise(self.images[:5000], self.mean, self.std).cpu())
-        self.model = model.to(self.device, memory_format=torch.channels_last)
+        self.model = model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average: AveragedModel | None = None
         if training.averaging:
             average = get_ema_multi_avg_fn(training.averaging)
@@ -177,7 +177,7 @@ class Trainer:
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
             logits = self.model(pictures)
             loss = ops.cross_entropy(logits, labels, label_smoothing=training.label_smoothing)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
@@ -264,7 +264,7 @@ class Trainer:
                 f"everything is in {self.run}; open {self.run / 'report.html'}",
             ]
         )
-        self.display.save_svg(self.run / "terminal.svg")
+        write_whole(self.run / "terminal.svg", self.display.svg())
         return Outcome(result, dataset, probabilities.numpy())
 
     def _predict(self, images: np.ndarray, views: str = "none") -> Tensor:

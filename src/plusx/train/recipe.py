@@ -38,64 +38,64 @@ class Data(Section):
 
     source: str = "cifar10"
     """cifar10, sample, or a directory that holds CIFAR-10."""
-    validation: int = Field(0, ge=0)
+    validation: int = Field(default=0, ge=0)
     """Training pictures held out, drawn evenly from the classes; the test set is then looked at once, at the end."""
     mirror: Literal["none", "random", "alternating"] = "random"
-    crop: int = Field(4, ge=0, le=16)
+    crop: int = Field(default=4, ge=0, le=16)
     """Largest shift in pixels, the border reflected."""
-    cutout: int = Field(0, ge=0, le=32)
+    cutout: int = Field(default=0, ge=0, le=32)
     """Side of a square that is blanked, in pixels."""
 
 
 class Training(Section):
     """How long, in what order, in which numbers."""
 
-    epochs: int = Field(10, ge=1)
-    batch_size: int = Field(128, ge=2)
-    seed: int = Field(0, ge=0, lt=2**31)
-    label_smoothing: float = Field(0.0, ge=0.0, lt=1.0)
-    small_epochs: int = Field(0, ge=0)
-    """So many epochs at the beginning see pictures reduced to small_size: they cost (small_size / 32)² as much."""
-    small_size: int = Field(24, ge=8)
-    averaging: float = Field(0.0, ge=0.0, lt=1.0)
-    """Decay per step of the exponential moving average of weights that is evaluated and saved; 0 turns it off."""
+    epochs: int = Field(default=10, ge=1)
+    batch_size: int = Field(default=128, ge=2)
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0)
+    small_epochs: int = Field(default=0, ge=0)
+    """So many epochs at the beginning see pictures reduced to small_size, and cost (small_size / 32)² as much."""
+    small_size: int = Field(default=24, ge=8)
+    averaging: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Decay a step of the moving average of the weights that is then evaluated and saved; 0 turns it off."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """auto: bfloat16 where the processor multiplies it in hardware; parameters stay float32 either way."""
     engine: Literal["native", "handmade"] = "native"
     device: str = "auto"
-    checkpoint_minutes: float = Field(5.0, gt=0.0)
+    checkpoint_minutes: float = Field(default=5.0, gt=0.0)
 
 
 class Optimizer(Section):
     """How a gradient becomes a step. Rates are for the mean loss of a batch and follow the schedule."""
 
     name: Literal["sgd", "muon"] = "sgd"
-    learning_rate: float = Field(0.1, gt=0.0)
+    learning_rate: float = Field(default=0.1, gt=0.0)
     """Of all parameters under sgd; of the convolutions' filters under muon."""
-    momentum: float = Field(0.9, ge=0.0, lt=1.0)
-    weight_decay: float = Field(1e-4, ge=0.0)
+    momentum: float = Field(default=0.9, ge=0.0, lt=1.0)
+    weight_decay: float = Field(default=1e-4, ge=0.0)
     """Under sgd, of everything but biases and norms. Under muon filters are renormalised instead."""
-    bias_learning_rate: float = Field(25.0, gt=0.0)
+    bias_learning_rate: float = Field(default=25.0, gt=0.0)
     """Under muon: of the one-dimensional parameters, which SGD with Nesterov momentum steps."""
-    head_learning_rate: float = Field(0.005, gt=0.0)
+    head_learning_rate: float = Field(default=0.005, gt=0.0)
     """Under muon: of the last linear layer, which SGD with Nesterov momentum steps."""
-    head_weight_decay: float = Field(0.2, ge=0.0)
-    head_momentum: float = Field(0.85, ge=0.0, lt=1.0)
+    head_weight_decay: float = Field(default=0.2, ge=0.0)
+    head_momentum: float = Field(default=0.85, ge=0.0, lt=1.0)
 
 
 class Schedule(Section):
     """The factor on every learning rate, from 0 to 1 and back to 0."""
 
     shape: Literal["linear", "cosine", "constant"] = "cosine"
-    warmup_epochs: float = Field(0.0, ge=0.0)
+    warmup_epochs: float = Field(default=0.0, ge=0.0)
 
 
 class Evaluation(Section):
     """How the network is measured."""
 
     views: Literal["none", "mirror", "shift"] = "mirror"
-    """Test-time views, reported beside the plain accuracy: mirror averages 2, shift averages 6 (mirror × 3 shifts)."""
-    batch_size: int = Field(1000, ge=1)
+    """Test-time views, reported beside the plain accuracy: mirror averages 2, shift 6 (mirror × 3 shifts)."""
+    batch_size: int = Field(default=1000, ge=1)
 
 
 class Recipe(Section):

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: pure functions of how far the run has come, so that resuming needs nothing remembered."""
+"""Learning-rate schedules: pure functions of how far the run has come, so that resuming remembers nothing."""
 
 import math
 

@@ -1,0 +1,35 @@
+import json
+import os
+
+import pytest
+
+from plusx.train.files import write_whole
+from plusx.train.journal import EpochRecord, Journal
+
+RECORD = EpochRecord(1, 3, 10, 0.1, 2.0, 0.3, 1.9, 0.4, None, None, 5.0, 1.0, 100.0)
+
+
+def test_a_file_that_cannot_be_finished_leaves_the_old_one(tmp_path, monkeypatch) -> None:
+    path = tmp_path / "result.json"
+    write_whole(path, "old")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_whole(path, "new")
+    assert path.read_text() == "old"
+
+
+def test_the_journal_drops_lines_beyond_the_checkpoint(tmp_path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    journal = Journal(path, 0)
+    for _ in range(3):
+        journal.append(RECORD)
+    assert len(path.read_text().splitlines()) == 3
+    resumed = Journal(path, 1)
+    resumed.append(RECORD)
+    lines = path.read_text().splitlines()
+    assert len(lines) == 2
+    assert json.loads(lines[0])["test_accuracy"] == 0.4
