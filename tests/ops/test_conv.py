@@ -67,7 +67,7 @@ def test_handmade_equals_torch_for_any_shape_dtype_and_layout(data) -> None:
     dtype = data.draw(st.sampled_from([torch.float32, torch.float64, torch.bfloat16]))
     layout = data.draw(st.sampled_from([torch.contiguous_format, torch.channels_last]))
     generator = torch.Generator().manual_seed(data.draw(st.integers(0, 99)))
-    # Whole numbers below 4 and their products and sums here are exact even in bfloat16, up to the final rounding.
+    # Whole numbers below 4: products and sums are exact even in bfloat16, up to the final rounding.
     x = torch.randint(-3, 4, (N, C_in, H, W), generator=generator).to(dtype).contiguous(memory_format=layout)
     weight = torch.randint(-3, 4, (C_out, C_in // groups, *K), generator=generator).to(dtype)
     bias = torch.randint(-3, 4, (C_out,), generator=generator).to(dtype)

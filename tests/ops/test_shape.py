@@ -67,12 +67,12 @@ def test_same_gives_the_size_over_the_stride_rounded_up(size, kernel, stride, di
 @pytest.mark.parametrize(
     ("arguments", "numbers"),
     [
-        (dict(size=4, kernel_size=7), "kernel_size 7 .* size 4 with padding 0"),
-        (dict(size=4, kernel_size=0), "kernel_size .* at least 1; got 0"),
-        (dict(size=4, kernel_size=2, stride=0), "stride .* got 0"),
-        (dict(size=4, kernel_size=2, padding=-1), "padding .* got -1"),
-        (dict(size=4, kernel_size=2, padding="full"), "'full'"),
-        (dict(size=4, kernel_size=(1, 2, 3)), "one or two"),
+        ({"size": 4, "kernel_size": 7}, "kernel_size 7 .* size 4 with padding 0"),
+        ({"size": 4, "kernel_size": 0}, "kernel_size .* at least 1; got 0"),
+        ({"size": 4, "kernel_size": 2, "stride": 0}, "stride .* got 0"),
+        ({"size": 4, "kernel_size": 2, "padding": -1}, "padding .* got -1"),
+        ({"size": 4, "kernel_size": 2, "padding": "full"}, "'full'"),
+        ({"size": 4, "kernel_size": (1, 2, 3)}, "one or two"),
     ],
 )
 def test_impossible_sizes_name_the_numbers(arguments, numbers) -> None:

@@ -12,7 +12,7 @@ CHUNK_BYTES = 2**22
 def chunks(x: Tensor) -> Iterator[slice]:
     """Yield slices of the batch that hold about `CHUNK_BYTES` each.
 
-    There is only one slice under torch.compile, which fuses the steps instead, and while autograd records them.
+    There is one slice only under torch.compile, which fuses the steps, and while autograd records them.
 
     >>> with torch.no_grad():
     ...     [chunk.stop for chunk in chunks(torch.zeros(300, 2**13))]

@@ -2,10 +2,10 @@
 
     O[y, x, c] = Σ_i Σ_j Σ_d W[i, j, d, c] · I[y·s + i, x·s + j, d]
 
-Row (y, x) of the matrix holds the window under that output pixel, I[y·s + i, x·s + j, d] for all i, j, d; the
-kernel, flattened in the same order, has one column for each output channel. So O is the product of the two, and the
-kernel's gradient is the transposed matrix times the gradient of O. The matrix has K² times as many numbers as the
-picture: it is only ever made for a few pictures, which fit in the cache.
+Row (y, x) of the matrix holds the window under that output pixel, I[y·s + i, x·s + j, d] for all i, j, d;
+the kernel, flattened in the same order, has one column for each output channel. So O is the product of the
+two, and the kernel's gradient is the transposed matrix times the gradient of O. The matrix has K² times as
+many numbers as the picture: it is only ever made for a few pictures, which fit in the cache.
 
 Both products are registered with torch as operators of their own: torch.compile takes each as one step.
 """
@@ -22,7 +22,7 @@ CHUNK_BYTES = 2**22
 
 
 def _place(x: Tensor, offset: Sequence[int], size: Sequence[int], step: Sequence[int]) -> Tensor:
-    """Put the pixels of x (N, H, W, C) on zeros of `size`, from `offset` on, `step` apart; cut what does not fit."""
+    """Put x (N, H, W, C) on zeros of `size`, from `offset` on, pixels `step` apart; cut what is outside."""
     if (*offset, *step) == (0, 0, 1, 1) and tuple(size) == x.shape[1:3] and x.is_contiguous():
         return x
     canvas = x.new_zeros(x.shape[0], *size, x.shape[3])

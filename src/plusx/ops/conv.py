@@ -31,7 +31,7 @@ class Geometry(NamedTuple):
 class Convolution(torch.autograd.Function):
     """`y = x ∗ W + b`, linear in x and in W.
 
-    Output pixel p reads input pixel `q = p·s + i·d − P` through tap i (one axis stands for both). With G = ∂L/∂y
+    Output pixel p reads input pixel `q = p·s + i·d − P` through tap i (one axis for both). With G = ∂L/∂y
 
         ∂L/∂x[q] = Σ_i W[i] G[(q + P − i·d) / s]     over the taps where that is a whole number
         ∂L/∂W[i] = Σ_p G[p] x[p·s + i·d − P]
@@ -67,8 +67,8 @@ class InputGradient(torch.autograd.Function):
     """`∂L/∂x = Σ_i W[i] G[(q + P − i·d) / s]`: the transposed convolution, itself a convolution.
 
     Put G on zeros with its pixels s apart, beginning at d·(K − 1) − P. Then input pixel q reads this canvas
-    at `q + (K − 1 − i)·d`: a convolution of the canvas, at stride 1, with the kernel turned by 180° and its input and
-    output channels exchanged.
+    at `q + (K − 1 − i)·d`: a convolution of the canvas, at stride 1, with the kernel turned by 180° and its
+    input and output channels exchanged.
     """
 
     @staticmethod

@@ -4,8 +4,8 @@
 - `handmade`: ours, vectorised, with a gradient derived by hand.
 - `native`: PyTorch's vendor kernel.
 
-Whoever names an engine in the call gets it; else the nearest `with plusx.engine(…)` around the call counts; else
-the operation's own default. A backward pass belongs to the engine of its forward pass, wherever it runs.
+Whoever names an engine in the call gets it; else the nearest `with plusx.engine(…)` around the call counts;
+else the operation's own default. A backward pass belongs to the engine of its forward pass, wherever it runs.
 """
 
 import threading

@@ -74,7 +74,8 @@ def cross_entropy(
     """
     if logits.dim() != 2 or target.shape != logits.shape[:1] or target.is_floating_point():
         raise ValueError(
-            f"logits {tuple(logits.shape)} must be (N, C), target {tuple(target.shape)} {target.dtype} (N,) class numbers"
+            f"logits {tuple(logits.shape)} must be (N, C) and target {tuple(target.shape)} {target.dtype} "
+            "(N,) class numbers"
         )
     if not 0.0 <= label_smoothing <= 1.0:
         raise ValueError(f"label_smoothing must be between 0 and 1; got {label_smoothing}")

@@ -26,8 +26,8 @@ def _per_channel(v: Tensor, x: Tensor) -> Tensor:
 def _statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean and variance (divided by the number of values) of each channel, in float32 at least.
 
-    Reads x once. A chunk of n values with mean m and variance v adds n/N · (v + (m − μ)²) to the variance of all N:
-    both terms are squares, so nothing cancels.
+    Reads x once. A chunk of n values with mean m and variance v adds n/N · (v + (m − μ)²) to the variance of
+    all N: both terms are squares, so nothing cancels.
     """
     axes, wide = _axes(x), torch.promote_types(x.dtype, torch.float32)
     shares, means, variances = [], [], []
@@ -49,7 +49,7 @@ class Normalisation(torch.autograd.Function):
 
         ∂L/∂b = Σ G        ∂L/∂w = Σ G · x̂
 
-    In evaluation μ and σ² are constants: `∂L/∂x = w · r · G`. In training they depend on all x of the channel:
+    In evaluation μ and σ² are constants: `∂L/∂x = w · r · G`. In training they depend on the whole channel:
     `∂μ/∂x = 1/m` and `∂r/∂x = −r² · x̂ / m`, so `∂x̂_k/∂x_l = r · ([k = l] − 1/m − x̂_k · x̂_l / m)` and
 
         ∂L/∂x = w · r · (G − mean(G) − x̂ · mean(G · x̂))

@@ -38,7 +38,7 @@ class Geometry(NamedTuple):
 def _axis(
     length: int, K: int, s: int, start: int, d: int, outputs: int
 ) -> Iterator[tuple[int, slice, slice]]:
-    """Yield each tap along one axis, the windows where it is inside the picture and the pixels it reads there."""
+    """Yield each tap of one axis, the windows where it is inside the picture and the pixels it reads."""
     for i in range(K):
         shift = i * d - start
         first = max(0, -(shift // s))

@@ -109,8 +109,8 @@ def avg_pool2d(
 ) -> Array:
     """`O[y,x,c] = 1/K² · Σ_i Σ_j I[y·s + i, x·s + j, c]` (lesson: 平均池化).
 
-    K² counts the pixels and the zeros of the padding, or with `count_include_pad=False` the pixels alone; what a
-    window of `ceil_mode` covers beyond the padding never counts.
+    K² counts the pixels and the padding's zeros, or with `count_include_pad=False` the pixels alone; what
+    a window of `ceil_mode` covers beyond the padding never counts.
 
     Args:
         I: (H, W, C).
@@ -169,7 +169,7 @@ def _window(
     padding: Padding,
     dilation: IntOrPair,
 ) -> Iterator[Pair]:
-    """Yield (row, column) of each tap of the window at output (y, x), in row-major order, padding included."""
+    """Yield (row, column) of each tap of the window at output (y, x), row by row, padding included."""
     K_h, K_w = pair(kernel_size, "kernel_size")
     s_h, s_w = pair(kernel_size if stride is None else stride, "stride")
     D_h, D_w = pair(dilation, "dilation")
