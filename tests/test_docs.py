@@ -1,5 +1,6 @@
 """The documents: links lead somewhere, examples run, and the two languages say the same commands."""
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -101,3 +102,15 @@ def test_the_readme_lists_the_shipped_recipes() -> None:
 def test_every_key_of_a_result_is_explained() -> None:
     text = (ROOT / "docs/how-a-run-works.md").read_text(encoding="utf-8")
     assert [key for key in sorted(RESULT_KEYS | EPOCH_KEYS) if f"`{key}`" not in text] == []
+
+
+@pytest.mark.parametrize("document", ["README.md", "README.zh-CN.md"])
+def test_the_results_in_the_documents_are_those_of_the_published_runs(document: str) -> None:
+    spec = importlib.util.spec_from_file_location("publish_results", ROOT / "scripts" / "publish_results.py")
+    assert spec is not None
+    assert spec.loader is not None
+    publish = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(publish)
+    text = (ROOT / document).read_text(encoding="utf-8")
+    expected = publish.table(publish.WORDS[document], ROOT / "docs" / "results")
+    assert expected in text

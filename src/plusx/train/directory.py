@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+import plusx
 from plusx.errors import UserError
 from plusx.train.device import processor
 from plusx.train.files import write_whole
@@ -58,12 +59,10 @@ def recipe_of(run: Path) -> Recipe:
 
 def environment(device: torch.device, precision: torch.dtype) -> dict[str, str | int]:
     """What a run's figures depend on besides its recipe."""
-    from plusx import __version__
-
     return {
         "command": shlex.join(["plusx", *sys.argv[1:]]),
         "date": time.strftime("%Y-%m-%d %H:%M:%S %z"),
-        "plusx": __version__,
+        "plusx": plusx.__version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,

@@ -1,0 +1,98 @@
+"""Bring finished runs into docs/results, and write the tables of results from what lies there.
+
+    python scripts/publish_results.py runs/fast-seed0 docs/results/fast/seed0
+    python scripts/publish_results.py
+
+The first form copies a run's small files (all but weights and checkpoints) and then does what the second does:
+it rebuilds the tables between the `results` marks of README.md and README.zh-CN.md. So no figure is typed by hand.
+"""
+
+import json
+import re
+import shutil
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+FILES = (
+    *("result.json", "metrics.jsonl", "recipe.toml", "environment.json"),
+    *("curves.png", "confusion.png", "mistakes.png", "terminal.svg"),
+)
+WORDS = {
+    "README.md": {
+        "head": "| command | epochs | test accuracy | with test-time views | training time |",
+        "mean": "mean ± standard deviation of the {} seeds",
+        "minutes": "min",
+        "measured": "Measured on {processor}, {threads} threads, {precision}; plusx {plusx}, torch {torch}; {date}.",
+    },
+    "README.zh-CN.md": {
+        "head": "| 命令 | 轮数 | 测试准确率 | 加测试时多视图 | 训练时间 |",
+        "mean": "{} 个种子的平均值 ± 标准差",
+        "minutes": "分钟",
+        "measured": "测量环境：{processor}，{threads} 线程，{precision}；plusx {plusx}，torch {torch}；{date}。",
+    },
+}
+
+
+def read(folder: Path, name: str) -> Any:
+    """One of a run's JSON files."""
+    return json.loads((folder / name).read_text(encoding="utf-8"))
+
+
+def row(command: str, epochs: int, runs: list[dict[str, Any]], minutes: str) -> str:
+    """One row of the table: a run, or the mean of several with their spread."""
+
+    def percent(key: str) -> str:
+        values = [100 * run[key] for run in runs]
+        spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+        return f"{statistics.mean(values):.2f}{spread} %"
+
+    time = statistics.mean(run["seconds"]["train"] for run in runs) / 60
+    return f"| {command} | {epochs} | {percent('test_accuracy')} | {percent('test_accuracy_tta')} | {time:.1f} {minutes} |"
+
+
+def table(words: dict[str, str], results: Path) -> str:
+    """The table of every published run, each recipe's seeds together, and the machine they ran on."""
+    lines = [words["head"], "| --- | --- | --- | --- | --- |"]
+    environments = []
+    for group in sorted(path for path in results.iterdir() if path.is_dir()):
+        folders = sorted(group.iterdir())
+        runs = [read(folder, "result.json") for folder in folders]
+        environments += [read(folder, "environment.json") for folder in folders]
+        for folder, run in zip(folders, runs, strict=True):
+            command = f"[`{read(folder, 'environment.json')['command']}`](docs/results/{group.name}/{folder.name})"
+            lines.append(row(command, run["epochs"], [run], words["minutes"]))
+        if len(runs) > 1:
+            mean = row(words["mean"].format(len(runs)), runs[0]["epochs"], runs, words["minutes"])
+            lines.append(re.sub(r"\| (\d+\.\d+ ± \d+\.\d+ %) \|", r"| **\1** |", mean, count=1))
+    facts = environments[0] | {"date": max(e["date"] for e in environments)[:10]}
+    return "\n".join([*lines, "", words["measured"].format(**facts)])
+
+
+def rewrite(text: str, new: str) -> str:
+    """Put a table between the marks."""
+    return re.sub(
+        r"(<!-- results -->\n).*?(\n<!-- end of results -->)",
+        lambda match: match[1] + new + match[2],
+        text,
+        flags=re.DOTALL,
+    )
+
+
+def main(arguments: list[str]) -> None:
+    """Copy the run, if one is named, and rebuild the tables."""
+    if arguments:
+        run, destination = map(Path, arguments)
+        destination.mkdir(parents=True, exist_ok=True)
+        for name in FILES:
+            shutil.copyfile(run / name, destination / name)
+    for name, words in WORDS.items():
+        document = ROOT / name
+        text = document.read_text(encoding="utf-8")
+        document.write_text(rewrite(text, table(words, ROOT / "docs" / "results")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
