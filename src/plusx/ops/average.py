@@ -1,0 +1,80 @@
+"""The mean of each window and the way back of its gradient (lesson: 平均池化).
+
+O[y, x, c] = 1/K² · Σ_i Σ_j I[y·s + i, x·s + j, c]
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from plusx.ops.chunks import chunks
+from plusx.ops.shape import Pair
+from plusx.ops.windows import Geometry, empty, layout_of, taps
+
+
+class AveragePool(torch.autograd.Function):
+    """`y[p] = Σ over the taps of x[p·s + i] / n[p]`; each term receives its share of the gradient (`Spread`).
+
+    ∂L/∂x[q] = Σ ∂L/∂y[p] / n[p]  over the windows p that contain pixel q
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, n: Tensor, size: Pair, geometry: Geometry) -> Tensor:
+        """Add the taps, in float32 at least, and divide."""
+        ctx.save_for_backward(n)
+        ctx.size, ctx.geometry = size, geometry
+        ctx.layout = layout_of(x)
+        y = empty(x, geometry.out, x.dtype, ctx.layout)
+        for chunk in chunks(x):
+            total = torch.zeros_like(y[chunk], dtype=n.dtype)
+            for _, there, here in taps(size, geometry):
+                total[there] += x[chunk][here]
+            y[chunk] = total / n
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+        """Give each pixel its share."""
+        (n,) = ctx.saved_tensors
+        return Spread.apply(grad, n, ctx.size, ctx.geometry, ctx.layout), None, None, None
+
+
+class Spread(torch.autograd.Function):
+    """`dx[q] = Σ_p g[p] / n[p] over the windows p that contain q`; its own gradient is `AveragePool`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, grad: Tensor, n: Tensor, size: Pair, geometry: Geometry, layout: torch.memory_format
+    ) -> Tensor:
+        """Walk over the taps the other way."""
+        ctx.save_for_backward(n)
+        ctx.size, ctx.geometry = size, geometry
+        dx = empty(grad, size, grad.dtype, layout)
+        for chunk in chunks(dx):
+            total, share = torch.zeros_like(dx[chunk], dtype=n.dtype), grad[chunk] / n
+            for _, there, here in taps(size, geometry):
+                total[here] += share[there]
+            dx[chunk] = total
+        return dx
+
+    @staticmethod
+    def backward(ctx: Any, v: Tensor) -> tuple[Tensor, None, None, None, None]:
+        """Back to the mean."""
+        (n,) = ctx.saved_tensors
+        return AveragePool.apply(v, n, ctx.size, ctx.geometry), None, None, None, None
+
+
+class GlobalAveragePool(torch.autograd.Function):
+    """`y = 1/(H·W) · Σ x` over a feature map, so every pixel receives `∂L/∂y / (H·W)`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        """Add up and divide."""
+        ctx.shape = x.shape
+        return x.mean((2, 3), keepdim=True)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        """The same share for everyone."""
+        return (grad / (ctx.shape[2] * ctx.shape[3])).expand(ctx.shape)
