@@ -1,13 +1,14 @@
 """The fast CIFAR net: residual, shallow, wide, and spending its multiply-adds where the processor is quick.
 
-    picture 3×32×32
-    whiten   2×2 convolution, fixed          24×32×32   the ± principal directions of the training patches
-    stage 1  3×3 convolution, max pool 2     64×16×16   then one residual block
-    stage 2  3×3 convolution, max pool 2    128×8×8     then one residual block
-    stage 3  3×3 convolution, max pool 2    256×4×4     then one residual block
-    head     global max pool, linear         10
+    picture                                   3×32×32
+    whiten    2×2 convolution, fixed         24×32×32   the ± principal directions of the training patches
+    shrink 1  3×3 convolution, max pool 2    64×16×16
+    shrink 2  3×3 convolution, max pool 2   128×8×8     then a residual block
+    shrink 3  3×3 convolution, max pool 2   256×4×4     then a residual block
+    head      global max pool, linear        10
 
-Each stage halves the map and doubles the width, so all its convolutions after the first cost alike.
+Each step halves the map and doubles the width, so all 3×3 convolutions but the first cost alike; the blocks stand where
+the maps are small and the matrix products large.
 
 What it learned from others: the whitened first layer and the identity-like start are hlb-CIFAR10's (2023) and
 airbench94's (Jordan 2024, arXiv 2404.00498); the residual blocks on a narrowing net are D. Page's (2018).
@@ -55,24 +56,26 @@ class Whiten(nn.Module):
         return self.conv(x)  # type: ignore[no-any-return]
 
 
-class Stage(nn.Module):
-    """`block(relu(bn(max_pool(conv(x)))))`: change width and size, then learn a residual.
+class Shrink(nn.Module):
+    """`relu(bn(max_pool(conv(x))))`: half the size, another width.
 
-    Shapes: (N, in_channels, H, W) → (N, channels, H // 2, W // 2).
+    Shapes: (N, in_channels, H, W) → (N, out_channels, H // 2, W // 2).
+
+    >>> Shrink(24, 64)(torch.zeros(2, 24, 32, 32)).shape
+    torch.Size([2, 64, 16, 16])
     """
 
-    def __init__(self, in_channels: int, channels: int, residual: bool) -> None:
+    def __init__(self, in_channels: int, out_channels: int) -> None:
         """Build the layers."""
         super().__init__()
-        self.conv = conv3x3(in_channels, channels)
+        self.conv = conv3x3(in_channels, out_channels)
         self.pool = nn.MaxPool2d(2)
-        self.bn = nn.BatchNorm2d(channels)
+        self.bn = nn.BatchNorm2d(out_channels)
         self.relu = nn.ReLU()
-        self.block = BasicBlock(channels, channels, residual=residual)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pool before normalising: max and rising maps commute, and a quarter of the pixels remains."""
-        return self.block(self.relu(self.bn(self.pool(self.conv(x)))))  # type: ignore[no-any-return]
+        """Pool before normalising: a quarter of the pixels is left to normalise."""
+        return self.relu(self.bn(self.pool(self.conv(x))))  # type: ignore[no-any-return]
 
 
 class FastNet(nn.Module):
@@ -81,7 +84,6 @@ class FastNet(nn.Module):
     Args:
         num_classes: the number of logits.
         residual: False builds the plain twin.
-        widths: channels of the three stages.
 
     Shapes: (N, 3, H, W), made for H = W = 32 → logits (N, num_classes).
 
@@ -91,26 +93,26 @@ class FastNet(nn.Module):
 
     input_size = 32
 
-    def __init__(
-        self, num_classes: int = 10, residual: bool = True, widths: tuple[int, int, int] = (64, 128, 256)
-    ) -> None:
+    def __init__(self, num_classes: int = 10, residual: bool = True) -> None:
         """Build and initialise the network."""
         super().__init__()
         self.whiten = Whiten()
         self.relu = nn.ReLU()
-        self.stage1 = Stage(24, widths[0], residual)
-        self.stage2 = Stage(widths[0], widths[1], residual)
-        self.stage3 = Stage(widths[1], widths[2], residual)
+        self.shrink1 = Shrink(24, 64)
+        self.shrink2 = Shrink(64, 128)
+        self.block2 = BasicBlock(128, 128, residual=residual)
+        self.shrink3 = Shrink(128, 256)
+        self.block3 = BasicBlock(256, 256, residual=residual)
         self.pool = nn.GlobalMaxPool2d()
-        self.linear = nn.Linear(widths[2], num_classes, bias=False)
+        self.linear = nn.Linear(256, num_classes, bias=False)
         self._initialise()
 
     @torch.no_grad()
     def _initialise(self) -> None:
         """Begin close to the identity: the k-th output channel starts as a copy of the k-th input channel."""
-        for stage in (self.stage1, self.stage2, self.stage3):
-            for conv in (stage.conv, stage.block.conv1):
-                torch.nn.init.dirac_(conv.weight[: conv.in_channels])
+        shrinks = (self.shrink1, self.shrink2, self.shrink3)
+        for conv in (*(shrink.conv for shrink in shrinks), self.block2.conv1, self.block3.conv1):
+            torch.nn.init.dirac_(conv.weight[: conv.in_channels])
         for layer in self.modules():
             if isinstance(layer, nn.BatchNorm2d):
                 # Filters are renormalised at each step and ReLU is homogeneous: a learned scale adds nothing.
@@ -125,5 +127,7 @@ class FastNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map pictures to logits."""
         x = self.relu(self.whiten(x))
-        x = self.stage3(self.stage2(self.stage1(x)))
+        x = self.shrink1(x)
+        x = self.block2(self.shrink2(x))
+        x = self.block3(self.shrink3(x))
         return self.linear(self.pool(x).flatten(1))  # type: ignore[no-any-return]
