@@ -47,17 +47,17 @@ def test_whitened_patches_are_uncorrelated_with_variance_eig_over_eig_plus_eps(p
     np.testing.assert_array_equal(outputs[:, 12:], -outputs[:, :12])
 
 
-def test_whitening_keeps_the_size_and_sees_zeros_above_and_to_the_left(pictures):
+def test_whitening_keeps_the_size_and_sees_zeros_below_and_to_the_right(pictures):
     whiten = Whiten().double()
     whiten.fit(pictures)
     y = whiten(pictures)
     assert y.shape == (20, 24, *pictures.shape[2:])
-    padded = nn.functional.pad(pictures, (1, 0, 1, 0))
+    padded = nn.functional.pad(pictures, (0, 1, 0, 1))
     torch.testing.assert_close(y, nn.functional.conv2d(padded, whiten.conv.weight))
 
 
 def test_fitting_the_net_sets_its_first_layer_alone(pictures):
-    net = FastNet(widths=(24, 24, 24)).double()
+    net = FastNet().double()
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     net.fit_input(pictures)
     changed = {name for name, tensor in net.state_dict().items() if not torch.equal(tensor, before[name])}
@@ -66,10 +66,10 @@ def test_fitting_the_net_sets_its_first_layer_alone(pictures):
 
 def test_convolutions_begin_by_copying_their_input():
     net = FastNet()
-    for part in (net.stage1, net.stage2, net.stage3):
-        for conv in (part.conv, part.block.conv1):
-            x = torch.randn(1, conv.in_channels, 4, 4)
-            torch.testing.assert_close(conv(x)[:, : conv.in_channels], x)
+    shrinks = (net.shrink1, net.shrink2, net.shrink3)
+    for conv in (*(part.conv for part in shrinks), net.block2.conv1, net.block3.conv1):
+        x = torch.randn(1, conv.in_channels, 4, 4)
+        torch.testing.assert_close(conv(x)[:, : conv.in_channels], x)
 
 
 def test_before_training_all_classes_are_equally_likely():
@@ -81,19 +81,20 @@ def test_before_training_all_classes_are_equally_likely():
 
 def test_first_layer_and_scales_are_not_trained():
     fixed = {name for name, parameter in FastNet().named_parameters() if not parameter.requires_grad}
-    norms = {f"stage{i}.{bn}.weight" for i in (1, 2, 3) for bn in ("bn", "block.bn1", "block.bn2")}
+    norms = {f"shrink{i}.bn.weight" for i in (1, 2, 3)} | {
+        f"block{i}.{bn}.weight" for i in (2, 3) for bn in ("bn1", "bn2")
+    }
     assert fixed == {"whiten.conv.weight"} | norms
 
 
 @pytest.mark.parametrize("size", [8, 24, 32, 33])
 def test_any_size_from_8_on_works(size):
-    assert FastNet(num_classes=3, widths=(24, 24, 24))(torch.randn(2, 3, size, size)).shape == (2, 3)
+    assert FastNet(num_classes=3)(torch.randn(2, 3, size, size)).shape == (2, 3)
 
 
-def test_stages_are_residual_and_in_the_plain_twin_are_not():
+def test_blocks_are_residual_and_in_the_plain_twin_are_not():
+    x = torch.rand(1, 128, 4, 4)
     for residual in (True, False):
-        part = FastNet(residual=residual, widths=(24, 24, 24)).stage2.eval()
-        nn.init.zeros_(part.block.bn2.weight)
-        x = torch.rand(1, 24, 8, 8)
-        inner = part.relu(part.bn(part.pool(part.conv(x))))
-        torch.testing.assert_close(part(x), inner if residual else torch.zeros_like(inner))
+        block = FastNet(residual=residual).block2.eval()
+        nn.init.zeros_(block.bn2.weight)
+        torch.testing.assert_close(block(x), x if residual else torch.zeros_like(x))
