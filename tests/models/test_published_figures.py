@@ -37,7 +37,8 @@ def test_parameters_are_the_published_ones(name):
 
 @pytest.mark.parametrize("name", MULTIPLY_ADDS)
 def test_multiply_adds_are_near_the_published_ones(name):
-    assert summarise(name).multiply_adds == pytest.approx(MULTIPLY_ADDS[name], rel=0.01)
+    published_to = 0.0125  # they come with two or three digits
+    assert summarise(name).multiply_adds == pytest.approx(MULTIPLY_ADDS[name], rel=published_to)
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
@@ -61,11 +62,11 @@ def test_every_network_is_measured_at_the_size_it_was_made_for(name):
 
 
 def rows_seen(model: nn.Module, rows: int) -> int:
-    """Rows of the picture that one unit in the middle of the last map depends on, by its gradient.
+    """Rows of the picture that one unit in the middle of the last map sees, by its gradient.
 
     All weights are positive and nothing is rectified away, so that no path cancels another; the maximum, whose
-    gradient sees one pixel alone, gives way to the mean over the same windows. Only rows are measured: a
-    narrow picture will do.
+    gradient sees one pixel alone, gives way to the mean over the same windows. Only rows are measured:
+    a narrow picture will do.
     """
     model = model.double().eval().requires_grad_(False)
     for parent in list(model.modules()):

@@ -7,8 +7,8 @@
     shrink 3  3×3 convolution, max pool 2   256×4×4     then a residual block
     head      global max pool, linear        10
 
-Each step halves the map and doubles the width, so all 3×3 convolutions but the first cost alike; the blocks stand where
-the maps are small and the matrix products large.
+Each step halves the map and doubles the width, so a block costs the same wherever it stands; the two stand
+where the maps are small and the matrix products large.
 
 What it learned from others: the whitened first layer and the identity-like start are hlb-CIFAR10's (2023) and
 airbench94's (Jordan 2024, arXiv 2404.00498); the residual blocks on a narrowing net are D. Page's (2018).
@@ -24,7 +24,7 @@ from plusx.models.blocks import BasicBlock, conv3x3
 
 
 class Whiten(nn.Module):
-    """A fixed 2×2 convolution into 24 channels of equal variance; zeros above and to the left keep the size.
+    """A fixed 2×2 convolution into 24 channels of equal variance; zeros below and to the right keep the size.
 
     Its first 12 filters are the eigenvectors of the covariance of 2×2 patches, each divided by the square
     root of its eigenvalue, so that their outputs are uncorrelated; the other 12 are their negatives, so that
