@@ -64,9 +64,9 @@ def test_every_network_is_measured_at_the_size_it_was_made_for(name):
 def rows_seen(model: nn.Module, rows: int) -> int:
     """Rows of the picture that one unit in the middle of the last map sees, by its gradient.
 
-    All weights are positive and nothing is rectified away, so that no path cancels another; the maximum, whose
-    gradient sees one pixel alone, gives way to the mean over the same windows. Only rows are measured:
-    a narrow picture will do.
+    All weights are positive and nothing is rectified away, so that no path cancels another; the maximum, of
+    whose window the gradient sees one pixel alone, gives way to the mean. Only rows are measured: a narrow
+    picture will do.
     """
     model = model.double().eval().requires_grad_(False)
     for parent in list(model.modules()):

@@ -31,7 +31,7 @@ NETWORKS = {
     "cifar, option A": lambda: CifarResNet(8),
     "cifar, option B": lambda: CifarResNet(8, option="B"),
     "plain": lambda: CifarResNet(8, residual=False),
-    "fast": lambda: FastNet(widths=(24, 24, 32)),
+    "fast": FastNet,
     "bottlenecks": bottlenecks,
 }
 
