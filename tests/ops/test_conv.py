@@ -1,5 +1,7 @@
 """Convolution: three engines, torch and finite differences against each other."""
 
+from importlib import import_module
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -99,7 +101,7 @@ def test_a_batch_larger_than_one_chunk(monkeypatch) -> None:
     x, weight, bias = (t.detach().float().requires_grad_() for t in _inputs(2))
     whole = ops.conv2d(x, weight, bias, padding=1, groups=2, engine="handmade")
     whole_gradients = torch.autograd.grad(whole.sin().sum(), (x, weight, bias))
-    monkeypatch.setattr("plusx.ops.columns.CHUNK_BYTES", 1)
+    monkeypatch.setattr(import_module("plusx.ops.columns"), "CHUNK_BYTES", 1)
     single = ops.conv2d(x, weight, bias, padding=1, groups=2, engine="handmade")
     torch.testing.assert_close(single, whole)
     torch.testing.assert_close(torch.autograd.grad(single.sin().sum(), (x, weight, bias)), whole_gradients)

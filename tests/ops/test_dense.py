@@ -1,5 +1,7 @@
 """Batch norm, ReLU, linear and the loss: three engines, torch and finite differences against each other."""
 
+from importlib import import_module
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -70,7 +72,7 @@ def test_batch_norm_equals_torch_for_any_shape_dtype_and_layout(data) -> None:
 
 
 def test_batch_norm_of_large_numbers_does_not_cancel(monkeypatch) -> None:
-    monkeypatch.setattr("plusx.ops.chunks.CHUNK_BYTES", 64)
+    monkeypatch.setattr(import_module("plusx.ops.chunks"), "CHUNK_BYTES", 64)
     x = _random(16, 2, 4, 4, dtype=torch.float32).detach() + 10_000
     y = ops.batch_norm(x, None, None, training=True, engine="handmade")
     truth = F.batch_norm(x.double(), None, None, training=True)

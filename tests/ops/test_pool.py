@@ -1,5 +1,7 @@
 """Pooling: three engines, torch and finite differences against each other."""
 
+from importlib import import_module
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -142,7 +144,7 @@ def test_a_batch_larger_than_one_chunk(monkeypatch) -> None:
         whole = pool()
         whole_gradient = torch.autograd.grad(whole.sin().sum(), x)
         with monkeypatch.context() as patch:
-            patch.setattr("plusx.ops.chunks.CHUNK_BYTES", 1)
+            patch.setattr(import_module("plusx.ops.chunks"), "CHUNK_BYTES", 1)
             assert torch.equal(pool(), whole)
             torch.testing.assert_close(torch.autograd.grad(pool().sin().sum(), x), whole_gradient)
 

@@ -77,4 +77,5 @@ class GlobalAveragePool(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         """The same share for everyone."""
-        return (grad / (ctx.shape[2] * ctx.shape[3])).expand(ctx.shape)
+        share: Tensor = grad / (ctx.shape[2] * ctx.shape[3])
+        return share.expand(ctx.shape)

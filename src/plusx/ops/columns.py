@@ -120,7 +120,11 @@ def weight_gradient(
         rows = grad[chunk].permute(0, 2, 3, 1).reshape(-1, groups, C_out // groups).transpose(0, 1)
         total += columns.transpose(1, 2) @ rows
     return (
-        total.unflatten(1, (*kernel_size, C_in)).permute(0, 4, 3, 1, 2).flatten(0, 1).to(x.dtype).contiguous()
+        total.reshape(groups, *kernel_size, C_in, C_out // groups)
+        .permute(0, 4, 3, 1, 2)
+        .flatten(0, 1)
+        .to(x.dtype)
+        .contiguous()
     )
 
 

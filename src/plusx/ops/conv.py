@@ -48,7 +48,8 @@ class Convolution(torch.autograd.Function):
         ctx.save_for_backward(x, weight)
         ctx.geometry = geometry
         stride, offset, dilation, groups, size = geometry
-        return convolve(x, weight, bias, size, stride, offset, dilation, groups, (1, 1))
+        result: Tensor = convolve(x, weight, bias, size, stride, offset, dilation, groups, (1, 1))
+        return result
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
@@ -80,7 +81,8 @@ class InputGradient(torch.autograd.Function):
         stride, offset, dilation, groups, _ = geometry
         turned = weight.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1).flip(2, 3)
         start = tuple(span(k, d) - 1 - o for k, d, o in zip(weight.shape[2:], dilation, offset, strict=True))
-        return convolve(grad, turned, None, size, (1, 1), start, dilation, groups, stride)
+        result: Tensor = convolve(grad, turned, None, size, (1, 1), start, dilation, groups, stride)
+        return result
 
     @staticmethod
     def backward(ctx: Any, v: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
@@ -108,7 +110,8 @@ class WeightGradient(torch.autograd.Function):
         ctx.save_for_backward(x, grad)
         ctx.geometry = geometry
         stride, offset, dilation, groups, _ = geometry
-        return weight_gradient(x, grad, kernel_size, stride, offset, dilation, groups)
+        result: Tensor = weight_gradient(x, grad, kernel_size, stride, offset, dilation, groups)
+        return result
 
     @staticmethod
     def backward(ctx: Any, v: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:

@@ -33,19 +33,19 @@ class Linear(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         """Two products and a sum."""
-        return Linear.gradients(grad, *ctx.saved_tensors, ctx.needs_input_grad)
+        x, weight = ctx.saved_tensors
+        return _gradients(grad, x, weight, ctx.needs_input_grad)
 
-    @staticmethod
-    @as_given
-    def gradients(
-        grad: Tensor, x: Tensor, weight: Tensor, needed: tuple[bool, ...]
-    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        """Compute the gradients that are needed."""
-        return (
-            grad @ weight if needed[0] else None,
-            grad.T @ x if needed[1] else None,
-            grad.sum(0) if needed[2] else None,
-        )
+
+@as_given
+def _gradients(
+    grad: Tensor, x: Tensor, weight: Tensor, needed: tuple[bool, ...]
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    return (
+        grad @ weight if needed[0] else None,
+        grad.T @ x if needed[1] else None,
+        grad.sum(0) if needed[2] else None,
+    )
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, engine: str | None = None) -> Tensor:
@@ -75,11 +75,13 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, engine: str
         x, weight, bias = for_product(x), for_product(weight), for_product(bias)
     if x.dim() == 1:
         return linear(x[None], weight, bias, engine=chosen)[0]
+    out = (*x.shape[:-1], weight.shape[0])
     match chosen:
         case "reference":
             y = reference.linear(to_lesson(x.flatten(0, -2)), to_lesson(weight), vector(bias))
-            return from_lesson(y, x).unflatten(0, x.shape[:-1])
+            return from_lesson(y, x).reshape(out)
         case "native":
             return F.linear(x, weight, bias)
         case "handmade":
-            return Linear.apply(x.flatten(0, -2), weight, bias).unflatten(0, x.shape[:-1])
+            rows: Tensor = Linear.apply(x.flatten(0, -2), weight, bias)
+            return rows.reshape(out)
