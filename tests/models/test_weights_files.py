@@ -73,7 +73,8 @@ def test_saving_leaves_nothing_else_behind(saved):
 
 def test_a_write_that_breaks_off_leaves_the_old_file(saved, monkeypatch):
     def break_off(path: Path, content: bytes) -> int:
-        path.open("wb").write(content[:100])
+        with path.open("wb") as file:
+            file.write(content[:100])
         raise OSError(28, "No space left on device")
 
     before = (saved / "model.safetensors").read_bytes()
