@@ -101,7 +101,7 @@ def test_help_names_every_command() -> None:
         (["evaluate", "/no/run"], "there is no weights file"),
         (["predict", "RUN", "/no/cat.jpg"], "there is no picture /no/cat.jpg"),
         (["predict", "RUN", "RUN"], "is a directory"),
-        (["predict", "RUN", "RUN/result.json"], "no picture that can be read"),
+        (["predict", "RUN", "RUN/result.json"], "can't be read as a picture"),
         (["evaluate", "RUN/result.json"], "not a whole safetensors file"),
         (["nosuch"], "nosuch"),
     ],

@@ -242,8 +242,8 @@ def models(as_json: Json = False) -> None:
         return
     table = Table(box=None)
     for title in ("model", "plain twin"):
-        table.add_column(title)
-    for title in ("layers", "parameters", "multiply-adds", "receptive field", "made for"):
+        table.add_column(title, no_wrap=True)
+    for title in ("layers", "parameters", "multiply-adds", "receptive\nfield", "made for"):
         table.add_column(title, justify="right", no_wrap=True)
     for s in summaries:
         table.add_row(

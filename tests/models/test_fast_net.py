@@ -67,7 +67,7 @@ def test_fitting_the_net_sets_its_first_layer_alone(pictures):
 def test_convolutions_begin_by_copying_their_input():
     net = FastNet()
     shrinks = (net.shrink1, net.shrink2, net.shrink3)
-    for conv in (*(part.conv for part in shrinks), net.block2.conv1, net.block3.conv1):
+    for conv in (*(part.conv for part in shrinks), net.block1.conv1, net.block2.conv1, net.block3.conv1):
         x = torch.randn(1, conv.in_channels, 4, 4)
         torch.testing.assert_close(conv(x)[:, : conv.in_channels], x)
 
@@ -82,7 +82,7 @@ def test_before_training_all_classes_are_equally_likely():
 def test_first_layer_and_scales_are_not_trained():
     fixed = {name for name, parameter in FastNet().named_parameters() if not parameter.requires_grad}
     norms = {f"shrink{i}.bn.weight" for i in (1, 2, 3)} | {
-        f"block{i}.{bn}.weight" for i in (2, 3) for bn in ("bn1", "bn2")
+        f"block{i}.{bn}.weight" for i in (1, 2, 3) for bn in ("bn1", "bn2")
     }
     assert fixed == {"whiten.conv.weight"} | norms
 

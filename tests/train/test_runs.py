@@ -93,7 +93,7 @@ def test_stopping_at_any_step_and_resuming_changes_nothing(settings, stop_at, ti
 
     def stop_after(*args):
         if first.position.step + 1 == stop_at:
-            signal.raise_signal(signal.SIGTERM)
+            first.stop_request.signal = signal.SIGTERM
         return step(*args)
 
     first._step = stop_after
@@ -168,6 +168,7 @@ def test_augmentation_and_order_are_functions_of_seed_and_epoch_alone(tiny, trai
     seen: list[torch.Tensor] = []
     for run in ("a", "b"):
         made = trainer(tiny(), tmp_path / run)
+        made.display.begin("", made.steps, made.steps_per_epoch, 0)
         torch.manual_seed(len(seen))  # the global state must not matter
         made._step = lambda pictures, labels: (seen.append(pictures.clone()), (1.0, 0))[1]
         made._train_epoch()

@@ -2,13 +2,13 @@
 
     picture                                   3×32×32
     whiten    2×2 convolution, fixed         24×32×32   the ± principal directions of the training patches
-    shrink 1  3×3 convolution, max pool 2    64×16×16
+    shrink 1  3×3 convolution, max pool 2    64×16×16   then a residual block
     shrink 2  3×3 convolution, max pool 2   128×8×8     then a residual block
     shrink 3  3×3 convolution, max pool 2   256×4×4     then a residual block
     head      global max pool, linear        10
 
-Each step halves the map and doubles the width, so a block costs the same wherever it stands; the two stand
-where the maps are small and the matrix products large.
+Each step halves the map and doubles the width, so a block costs the same wherever it stands. The first one,
+with 4 % of the parameters and 17 % of the multiply-adds, looks dispensable and is not.
 
 What it learned from others: the whitened first layer and the identity-like start are hlb-CIFAR10's (2023) and
 airbench94's (Jordan 2024, arXiv 2404.00498); the residual blocks on a narrowing net are D. Page's (2018).
@@ -99,6 +99,7 @@ class FastNet(nn.Module):
         self.whiten = Whiten()
         self.relu = nn.ReLU()
         self.shrink1 = Shrink(24, 64)
+        self.block1 = BasicBlock(64, 64, residual=residual)
         self.shrink2 = Shrink(64, 128)
         self.block2 = BasicBlock(128, 128, residual=residual)
         self.shrink3 = Shrink(128, 256)
@@ -111,7 +112,8 @@ class FastNet(nn.Module):
     def _initialise(self) -> None:
         """Begin close to the identity: the k-th output channel starts as a copy of the k-th input channel."""
         shrinks = (self.shrink1, self.shrink2, self.shrink3)
-        for conv in (*(shrink.conv for shrink in shrinks), self.block2.conv1, self.block3.conv1):
+        blocks = (self.block1, self.block2, self.block3)
+        for conv in (*(shrink.conv for shrink in shrinks), *(block.conv1 for block in blocks)):
             torch.nn.init.dirac_(conv.weight[: conv.in_channels])
         for layer in self.modules():
             if isinstance(layer, nn.BatchNorm2d):
@@ -127,7 +129,7 @@ class FastNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map pictures to logits."""
         x = self.relu(self.whiten(x))
-        x = self.shrink1(x)
+        x = self.block1(self.shrink1(x))
         x = self.block2(self.shrink2(x))
         x = self.block3(self.shrink3(x))
         return self.linear(self.pool(x).flatten(1))  # type: ignore[no-any-return]

@@ -132,6 +132,7 @@ class Trainer:
                     journal.append(self._measure_epoch())
                     self.display.epoch(journal.records[-1])
                     self._checkpoint()
+                    self._stop_if_asked()
                 return self._finish(journal.records[-1])
         finally:
             self.display.stop()
@@ -161,12 +162,13 @@ class Trainer:
             position.epoch_seconds += clock_now - before
             self._show_progress()
             self._check(loss)
-            if self.stop_request.signal is not None:
-                self._checkpoint()
-                raise Interrupted(self.run, self.stop_request.signal)
-            if clock_now - saved > 60 * training.checkpoint_minutes:
+            if position.step % self.steps_per_epoch == 0:
+                break  # the epoch's checkpoint comes after its measurement, which a resumed run must not miss
+            overdue = clock_now - saved > 60 * training.checkpoint_minutes
+            if overdue or self.stop_request.signal is not None:
                 self._checkpoint()
                 saved = clock_now = time.perf_counter()
+            self._stop_if_asked()
 
     def _step(self, pictures: Tensor, labels: Tensor) -> tuple[float, int]:
         """Forward, loss, backward, step. Returns the mean loss and how many were right."""
@@ -284,6 +286,10 @@ class Trainer:
 
     def _checkpoint(self) -> None:
         save_checkpoint(self.run, self.position, self.model, self.optimizers, self.average)
+
+    def _stop_if_asked(self) -> None:
+        if self.stop_request.signal is not None:
+            raise Interrupted(self.run, self.stop_request.signal)
 
     def _check(self, loss: float) -> None:
         if not math.isfinite(loss):
