@@ -1,8 +1,10 @@
 """The command line as a user meets it: in a process of its own."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -115,6 +117,23 @@ def test_a_users_error_is_one_line_and_exit_code_2(
     assert done.stderr.startswith("plusx: ")
     assert done.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir()), "nothing may be left behind"
+
+
+def test_ctrl_c_leaves_a_checkpoint_and_the_line_that_resumes(tmp_path: Path) -> None:
+    settings = [*QUICK, "--epochs", "200", "--set", "training.small_epochs=200"]
+    command = [sys.executable, "-m", "plusx", "train", *settings, "--out", "run", "--quiet"]
+    training = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 200
+    while not (tmp_path / "run" / "metrics.jsonl").exists():
+        assert time.monotonic() < deadline
+        assert training.poll() is None
+        time.sleep(0.05)
+    training.send_signal(signal.SIGINT)
+    _, said = training.communicate(timeout=100)
+    assert training.returncode == 130
+    assert said == "stopped; go on with: plusx train --resume run\n"
+    assert list((tmp_path / "run" / "checkpoints").glob("*.safetensors"))
+    assert not (tmp_path / "run" / "result.json").exists()
 
 
 def test_debug_shows_the_traceback() -> None:

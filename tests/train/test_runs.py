@@ -93,7 +93,7 @@ def test_stopping_at_any_step_and_resuming_changes_nothing(settings, stop_at, ti
 
     def stop_after(*args):
         if first.position.step + 1 == stop_at:
-            first.stop_request.signal = signal.SIGTERM
+            signal.raise_signal(signal.SIGTERM)
         return step(*args)
 
     first._step = stop_after

@@ -1,6 +1,5 @@
 """Weights on disk: safetensors that say which network they belong to, and public checkpoints by name."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from plusx.errors import UserError
+from plusx.files import write_whole
 from plusx.models.registry import create_model
 
 WEIGHTS_FILE = "model.safetensors"
@@ -39,9 +39,7 @@ class Card:
 def save_weights(path: Path, model: nn.Module, card: Card) -> None:
     """Write the network's state and its card to one safetensors file, whole or not at all."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    partial = path.with_name(path.name + ".part")
-    partial.write_bytes(save(state, metadata={"plusx": TypeAdapter(Card).dump_json(card).decode()}))
-    os.replace(partial, path)
+    write_whole(path, save(state, metadata={"plusx": TypeAdapter(Card).dump_json(card).decode()}))
 
 
 def load(run_or_file: str | Path) -> nn.Module:

@@ -21,7 +21,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from plusx.errors import UserError
-from plusx.train.files import write_whole
+from plusx.files import write_whole
 
 KEPT = 2
 

@@ -11,8 +11,8 @@ import torch
 
 import plusx
 from plusx.errors import UserError
+from plusx.files import write_whole
 from plusx.train.device import processor
-from plusx.train.files import write_whole
 from plusx.train.recipe import Recipe, load_recipe, to_toml
 
 

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from plusx.train.files import write_whole
+from plusx.files import write_whole
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,13 @@ import plusx
 from plusx import ops
 from plusx.data import Augmentation, Dataset, channel_statistics
 from plusx.errors import UserError
+from plusx.files import write_whole
 from plusx.models import Card, FastNet, create_model, save_weights
 from plusx.train.checkpoint import Position, load_checkpoint, save_checkpoint
 from plusx.train.device import keep_memory, peak_memory_bytes, resolve_device, resolve_precision
 from plusx.train.directory import environment
 from plusx.train.display import Display, clock, percent
 from plusx.train.evaluate import normalise, predict, score
-from plusx.train.files import write_whole
 from plusx.train.interrupt import Interrupted, StopRequest
 from plusx.train.journal import EpochRecord, Journal
 from plusx.train.optim import make_optimizers, set_rates

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from plusx.train.files import write_whole
+from plusx.files import write_whole
 from plusx.train.journal import EpochRecord, Journal
 
 RECORD = EpochRecord(1, 3, 10, 0.1, 2.0, 0.3, 1.9, 0.4, None, None, 5.0, 1.0, 100.0)
