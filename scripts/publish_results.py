@@ -3,8 +3,9 @@
     python scripts/publish_results.py runs/fast-seed0 docs/results/fast/seed0
     python scripts/publish_results.py
 
-The first form copies a run's small files (all but weights and checkpoints) and then does what the second does:
-it rebuilds the tables between the `results` marks of README.md and README.zh-CN.md. So no figure is typed by hand.
+The first form copies a run's small files (all but weights and checkpoints) and then does what the second
+does: it rebuilds the tables between the `results` marks of README.md and README.zh-CN.md. So no figure is
+typed by hand.
 """
 
 import json
@@ -25,13 +26,15 @@ WORDS = {
         "head": "| command | epochs | test accuracy | with test-time views | training time |",
         "mean": "mean ± standard deviation of the {} seeds",
         "minutes": "min",
-        "measured": "Measured on {processor}, {threads} threads, {precision}; plusx {plusx}, torch {torch}; {date}.",
+        "measured": "Measured on {processor}, {threads} threads, {precision}; plusx {plusx}, torch {torch}; "
+        "{date}.",
     },
     "README.zh-CN.md": {
         "head": "| 命令 | 轮数 | 测试准确率 | 加测试时多视图 | 训练时间 |",
         "mean": "{} 个种子的平均值 ± 标准差",
         "minutes": "分钟",
-        "measured": "测量环境：{processor}，{threads} 线程，{precision}；plusx {plusx}，torch {torch}；{date}。",
+        "measured": "测量环境：{processor}，{threads} 线程，{precision}；plusx {plusx}，torch {torch}；"
+        "{date}。",
     },
 }
 
@@ -50,7 +53,8 @@ def row(command: str, epochs: int, runs: list[dict[str, Any]], minutes: str) -> 
         return f"{statistics.mean(values):.2f}{spread} %"
 
     time = statistics.mean(run["seconds"]["train"] for run in runs) / 60
-    return f"| {command} | {epochs} | {percent('test_accuracy')} | {percent('test_accuracy_tta')} | {time:.1f} {minutes} |"
+    cells = (command, epochs, percent("test_accuracy"), percent("test_accuracy_tta"), f"{time:.1f} {minutes}")
+    return "| " + " | ".join(map(str, cells)) + " |"
 
 
 def table(words: dict[str, str], results: Path) -> str:
@@ -62,7 +66,9 @@ def table(words: dict[str, str], results: Path) -> str:
         runs = [read(folder, "result.json") for folder in folders]
         environments += [read(folder, "environment.json") for folder in folders]
         for folder, run in zip(folders, runs, strict=True):
-            command = f"[`{read(folder, 'environment.json')['command']}`](docs/results/{group.name}/{folder.name})"
+            command = (
+                f"[`{read(folder, 'environment.json')['command']}`](docs/results/{group.name}/{folder.name})"
+            )
             lines.append(row(command, run["epochs"], [run], words["minutes"]))
         if len(runs) > 1:
             mean = row(words["mean"].format(len(runs)), runs[0]["epochs"], runs, words["minutes"])

@@ -227,7 +227,7 @@ def predict(
 
 @app.command()
 def models(as_json: Json = False) -> None:
-    """List the networks: layers, parameters, multiply-adds, receptive field, all measured on the built network."""
+    """List the networks: layers, parameters, multiply-adds, receptive field, as measured on each."""
     from dataclasses import asdict
 
     from plusx.models.registry import plain_name
@@ -274,13 +274,13 @@ def data_verify(data_dir: DataDir = None) -> None:
         faulty += fault is not None
     if faulty:
         raise UserError(
-            f"{faulty} of {len(pictures_room.BATCHES)} batches are not whole; mend them with: plusx data fetch"
+            f"{faulty} of {len(pictures_room.BATCHES)} batches are not whole; mend them: plusx data fetch"
         )
 
 
 @data_app.command("info")
 def data_info(data_dir: DataDir = None) -> None:
-    """Say where CIFAR-10 lies, how many pictures of each class it has, and their channel means and deviations."""
+    """Say where CIFAR-10 lies, how many pictures of each class it has, and their channel statistics."""
     print(pictures_room.info(data_dir))
 
 

@@ -13,7 +13,9 @@ from plusx.train.schedule import factor
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(1, 24), st.integers(1, 24), st.integers(0, 1000))
-def test_orthogonalise_keeps_singular_vectors_and_evens_out_values(rows: int, columns: int, seed: int) -> None:
+def test_orthogonalise_keeps_singular_vectors_and_evens_out_values(
+    rows: int, columns: int, seed: int
+) -> None:
     matrix = torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     u, s, vh = torch.linalg.svd(matrix, full_matrices=False)
     # In the singular basis of the input the output must be diagonal: only the singular values may change.

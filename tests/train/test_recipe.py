@@ -19,7 +19,12 @@ def test_a_resolved_recipe_reads_back_the_same(name: str, tmp_path) -> None:
 
 
 def test_overrides_reach_every_section() -> None:
-    settings = ["training.epochs=3", "data.validation=5000", "schedule.shape=cosine", "optimizer.momentum=0.5"]
+    settings = [
+        "training.epochs=3",
+        "data.validation=5000",
+        "schedule.shape=cosine",
+        "optimizer.momentum=0.5",
+    ]
     recipe = load_recipe("fast", dict(map(parse_setting, settings)))
     assert (recipe.training.epochs, recipe.data.validation) == (3, 5000)
     assert (recipe.schedule.shape, recipe.optimizer.momentum) == ("cosine", 0.5)

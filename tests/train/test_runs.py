@@ -85,7 +85,9 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(settings, tiny, 
 
 @pytest.mark.parametrize("settings", [{}, {"training__averaging": 0.9, "name": "resnet20"}])
 @pytest.mark.parametrize("stop_at", [3, 8, 11])
-def test_stopping_at_any_step_and_resuming_changes_nothing(settings, stop_at, tiny, trainer, tmp_path) -> None:
+def test_stopping_at_any_step_and_resuming_changes_nothing(
+    settings, stop_at, tiny, trainer, tmp_path
+) -> None:
     recipe = tiny(**settings)
     trainer(recipe, tmp_path / "whole").train()
     first = trainer(recipe, tmp_path / "parts")
@@ -150,7 +152,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(tiny, trainer,
 
 def test_a_loss_that_is_no_number_stops_the_run_with_epoch_and_step(tiny, trainer, tmp_path) -> None:
     recipe = tiny("resnet20", optimizer__learning_rate=1e30, schedule__warmup_epochs=0.0)
-    with pytest.raises(UserError, match=r"epoch 1, step \d+; most likely the learning rate"):
+    with pytest.raises(UserError, match=r"epoch 1, step \d+, most likely since the rate is too high"):
         trainer(recipe, tmp_path / "run").train()
 
 

@@ -1,11 +1,11 @@
 """Checkpoints: everything that the rest of a run depends on, in one file that proves itself whole.
 
-A run is a pure function of its recipe, its state and its position: the order of the pictures, their augmentation and
-the learning rate are all drawn anew from (seed, epoch, step). So the state is: the network, the momentum buffers,
-the averaged network if there is one, the position, and the sums of the epoch begun.
+A run is a pure function of its recipe, its state and its position: the order of the pictures, their
+augmentation and the learning rate are all drawn anew from (seed, epoch, step). So the state is: the network,
+the momentum buffers, the averaged network if there is one, the position, and the sums of the epoch begun.
 
-The file is `checkpoints/<step>-<first 16 digits of the content's SHA-256>.safetensors`, so that a damaged one is told from
-a whole one by its name alone, and a checkpoint is one file, renamed into place in one step.
+The file is `checkpoints/<step>-<first 16 digits of the content's SHA-256>.safetensors`, so that a damaged one
+is told from a whole one by its name alone, and a checkpoint is one file, renamed into place in one step.
 """
 
 import hashlib

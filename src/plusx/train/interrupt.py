@@ -5,7 +5,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 
 
-class Interrupted(Exception):
+class Interrupted(Exception):  # noqa: N818  (a request, no error)
     """The run was asked to stop, wrote a checkpoint and can be resumed.
 
     Attributes:
@@ -21,7 +21,7 @@ class Interrupted(Exception):
 
 
 class StopRequest:
-    """While entered, the first Ctrl-C or SIGTERM only sets `signal`; a second Ctrl-C ends the process at once.
+    """While entered, the first Ctrl-C or SIGTERM only sets `signal`; a second Ctrl-C ends the process.
 
     >>> with StopRequest() as request:
     ...     signal.raise_signal(signal.SIGTERM)

@@ -11,8 +11,9 @@ from plusx.files import write_whole
 class EpochRecord:
     """One line of `metrics.jsonl`. Losses are means in nats, accuracies 0…1, times seconds.
 
-    train_loss and train_accuracy are running means over the epoch, on augmented pictures, while the weights move;
-    the others are measured after the epoch. Where pictures are held out, test_* stay null until the last epoch.
+    train_loss and train_accuracy are running means over the epoch, on augmented pictures, while the weights
+    move; the others are measured after the epoch. Where pictures are held out, test_* stay null until the
+    last epoch.
     """
 
     epoch: int

@@ -1,7 +1,8 @@
 """The story of a run: prepare, train epoch by epoch, measure, write down.
 
-Everything random is drawn anew for each epoch from (seed, epoch), and the learning rate is a function of the step. So a run
-that stops at any step and goes on from its checkpoint takes exactly the steps it would have taken.
+Everything random is drawn anew for each epoch from (seed, epoch), and the learning rate is a function of the
+step. So a run that stops at any step and goes on from its checkpoint takes exactly the steps it would have
+taken.
 """
 
 import json
@@ -36,7 +37,7 @@ from plusx.train.schedule import factor
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a finished run leaves in memory: `result.json`'s content, the class names and the test set's probabilities."""
+    """What a finished run leaves in memory: `result.json`, the pictures, the test set's probabilities."""
 
     result: dict[str, Any]
     dataset: Dataset
@@ -188,7 +189,7 @@ class Trainer:
         return loss.item(), int((logits.argmax(1) == labels).sum())
 
     def _measure_epoch(self) -> EpochRecord:
-        """Measure on the held-out pictures, or on the test set where nothing is held out, and close the epoch."""
+        """Measure on the held-out pictures, or on the test set if there are none, and close the epoch."""
         position, dataset = self.position, self.dataset
         began = time.perf_counter()
         validation: tuple[float, float] | None = None
@@ -294,9 +295,10 @@ class Trainer:
     def _check(self, loss: float) -> None:
         if not math.isfinite(loss):
             epoch, step = divmod(self.position.step - 1, self.steps_per_epoch)
+            calmer = self.recipe.optimizer.learning_rate / 3
             raise UserError(
-                f"the loss became {loss} in epoch {epoch + 1}, step {step + 1}; most likely the learning rate is too "
-                f"high: try --set optimizer.learning_rate={self.recipe.optimizer.learning_rate / 3:.3g}"
+                f"the loss became {loss} in epoch {epoch + 1}, step {step + 1}, most likely since the rate "
+                f"is too high: try --set optimizer.learning_rate={calmer:.3g}"
             )
 
     def _work(self, step: int) -> float:
@@ -324,7 +326,8 @@ class Trainer:
             else str(self.device)
         )
         return (
-            f"{self.recipe.model.name}, {parameters:,} parameters · {self.dataset.name}, {len(self.labels):,} pictures · "
+            f"{self.recipe.model.name}, {parameters:,} parameters · "
+            f"{self.dataset.name}, {len(self.labels):,} pictures · "
             f"{self.recipe.training.epochs} epochs, seed {self.recipe.training.seed} · {where}, {number_type}"
         )
 

@@ -13,10 +13,10 @@ NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
 
 def orthogonalise(matrix: Tensor, steps: int = 3) -> Tensor:
-    """The nearest matrix with orthonormal rows or columns, roughly: `U·Vᵀ` of the singular value decomposition `U·S·Vᵀ`.
+    """The nearest matrix with orthonormal rows or columns, roughly: `U·Vᵀ` where `U·S·Vᵀ` is its SVD.
 
-    Newton–Schulz: `X ← a·X + b·(X·Xᵀ)·X + c·(X·Xᵀ)²·X` moves each singular value by the quintic and leaves the
-    singular vectors alone. Three steps bring most of them into 0.3…1.2, which is as good as 1 for a step's direction.
+    Newton–Schulz: `X ← a·X + b·(X·Xᵀ)·X + c·(X·Xᵀ)²·X` moves each singular value by the quintic and leaves
+    the singular vectors alone. Three steps bring most of them into 0.3…1.2, as good as 1 for a direction.
 
     Args:
         matrix: (rows, columns), any shape.
@@ -42,17 +42,18 @@ class Muon(torch.optim.Optimizer):
     For a filter bank W of shape (C_out, C_in, K, K), seen as a C_out × C_in·K² matrix:
 
         M ← momentum · M + G
-        W ← W · sqrt(C_out) / ‖W‖                                  so a step turns by the same angle in every layer
-        W ← W − learning_rate · orthogonalise(G + momentum · M)    Nesterov
+        W ← W · sqrt(C_out) / ‖W‖
+        W ← W − learning_rate · orthogonalise(G + momentum · M)
 
-    A batch norm follows each of these convolutions, so the norm of W does not change what the network computes.
+    The second line makes a step turn every layer by the same angle. A batch norm follows each of these
+    convolutions, so the norm of W does not change what the network computes. The third is Nesterov's step.
     K. Jordan, "Muon" (2024), in airbench's form for convolutions.
     """
 
     def __init__(
         self, params: list[nn.Parameter], lr: float, momentum: float, dtype: torch.dtype = torch.float32
     ) -> None:
-        """Take the filters; the schedule changes `lr` before each step, `dtype` is what directions are computed in."""
+        """Take the filters; the schedule sets `lr` before each step; directions are computed in `dtype`."""
         super().__init__(params, {"lr": lr, "momentum": momentum})
         self.dtype = dtype
 
@@ -79,8 +80,8 @@ def make_optimizers(
 ) -> list[torch.optim.Optimizer]:
     """Share the trainable parameters out among optimisers.
 
-    Under "sgd" biases and norm scales are not decayed. Under "muon" every trained filter bank goes to Muon; biases
-    and the last linear layer go to SGD at rates of their own. `dtype` is the run's compute type.
+    Under "sgd" biases and norm scales are not decayed. Under "muon" every trained filter bank goes to Muon;
+    biases and the last linear layer go to SGD at rates of their own. `dtype` is the run's compute type.
     """
     trained = [p for p in model.parameters() if p.requires_grad]
     vectors = [p for p in trained if p.ndim == 1]

@@ -1,4 +1,4 @@
-"""A recipe: every setting of a run, validated. `fast.toml` and its neighbours in `recipes/` are the shipped ones."""
+"""A recipe: every setting of a run, validated. The shipped ones are the TOML files in `recipes/`."""
 
 import difflib
 import json
@@ -39,7 +39,7 @@ class Data(Section):
     source: str = "cifar10"
     """cifar10, sample, or a directory that holds CIFAR-10."""
     validation: int = Field(default=0, ge=0)
-    """Training pictures held out, drawn evenly from the classes; the test set is then looked at once, at the end."""
+    """Training pictures held out, evenly from the classes; the test set is then looked at once, last."""
     mirror: Literal["none", "random", "alternating"] = "random"
     crop: int = Field(default=4, ge=0, le=16)
     """Largest shift in pixels, the border reflected."""
@@ -55,7 +55,7 @@ class Training(Section):
     seed: int = Field(default=0, ge=0, lt=2**31)
     label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0)
     small_epochs: int = Field(default=0, ge=0)
-    """So many epochs at the beginning see pictures reduced to small_size, and cost (small_size / 32)² as much."""
+    """So many epochs at the beginning see pictures reduced to small_size: (small_size / 32)² of the work."""
     small_size: int = Field(default=24, ge=8)
     averaging: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Decay a step of the moving average of the weights that is then evaluated and saved; 0 turns it off."""
