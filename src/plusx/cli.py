@@ -303,6 +303,10 @@ def main() -> None:
         raise SystemExit(128 + stopped.signal) from None
     except TyperException as error:
         _fail(error.format_message())
+    except OSError as error:  # a full disk, a folder that became unwritable: nothing half-written is left
+        if debug:
+            raise
+        _fail(f"{error.filename or 'writing'}: {error.strerror or error}")
     except (typer.Abort, KeyboardInterrupt):
         raise SystemExit(130) from None
 
