@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plusx.data import Augmentation, Draws, cutout, mirror, reflect_crop
+from plusx.data import Augmentation, Draws, cutout, mirror, reflect_crop, shrink
 
 CHANNELS_LAST = torch.channels_last
 
@@ -157,3 +157,13 @@ def test_the_same_on_a_gpu():
     draws = augmentation.draw(100, 32, 32, seed=0, epoch=3)
     pictures = torch.randn(100, 3, 32, 32)
     assert torch.equal(augmentation(pictures.cuda(), draws).cpu(), augmentation(pictures, draws))
+
+
+def test_shrink_averages_whole_blocks_and_keeps_a_flat_picture():
+    pictures = torch.rand(2, 3, 8, 8, dtype=torch.float64)
+    flat = torch.full((1, 3, 32, 32), 0.3)
+    torch.testing.assert_close(shrink(flat, 20), torch.full((1, 3, 20, 20), 0.3))
+    # At half the size a bilinear filter weighs four pixels 1, 3, 3, 1 along each axis, off the border.
+    weights = torch.tensor([1.0, 3, 3, 1], dtype=torch.float64) / 8
+    by_hand = torch.einsum("i,j,ncij->nc", weights, weights, pictures[:, :, 1:5, 1:5])
+    torch.testing.assert_close(shrink(pictures, 4)[:, :, 1, 1], by_hand)

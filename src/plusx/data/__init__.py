@@ -5,7 +5,7 @@
 (800, 32, 32, 3)
 """
 
-from plusx.data.augment import Augmentation, Draws, cutout, mirror, reflect_crop
+from plusx.data.augment import Augmentation, Draws, cutout, mirror, reflect_crop, shrink
 from plusx.data.cache import Info, cache_folder, cifar10, fetch, info, verify
 from plusx.data.dataset import Dataset, load
 from plusx.data.embedded import sample
@@ -33,5 +33,6 @@ __all__ = [
     "read_picture",
     "reflect_crop",
     "sample",
+    "shrink",
     "verify",
 ]

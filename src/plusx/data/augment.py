@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,15 @@ def cutout(pictures: Tensor, centers: Tensor, size: int) -> Tensor:
     table = pictures.permute(0, 2, 3, 1).reshape(-1, channels)
     filled = table.index_fill(0, _pixels(rows, columns, height, width), 0)
     return filled.view(count, height, width, channels).permute(0, 3, 1, 2)
+
+
+def shrink(pictures: Tensor, size: int) -> Tensor:
+    """Reduce pictures (N, C, H, W) to size × size, averaging what falls together (bilinear, antialiased).
+
+    >>> shrink(torch.zeros(1, 3, 32, 32), 24).shape
+    torch.Size([1, 3, 24, 24])
+    """
+    return functional.interpolate(pictures, size=(size, size), mode="bilinear", antialias=True)
 
 
 def _generator(seed: int, stream: int) -> torch.Generator:

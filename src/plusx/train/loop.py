@@ -19,7 +19,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 import plusx
 from plusx import ops
-from plusx.data import Augmentation, Dataset, channel_statistics
+from plusx.data import Augmentation, Dataset, channel_statistics, shrink
 from plusx.errors import UserError
 from plusx.files import write_whole
 from plusx.models import Card, FastNet, create_model, save_weights
@@ -330,12 +330,3 @@ class Trainer:
             f"{self.dataset.name}, {len(self.labels):,} pictures · "
             f"{self.recipe.training.epochs} epochs, seed {self.recipe.training.seed} · {where}, {number_type}"
         )
-
-
-def shrink(pictures: Tensor, size: int) -> Tensor:
-    """Reduce pictures (N, C, H, W) to size × size, averaging what falls together (bilinear, antialiased).
-
-    >>> shrink(torch.zeros(1, 3, 32, 32), 24).shape
-    torch.Size([1, 3, 24, 24])
-    """
-    return nn.functional.interpolate(pictures, size=(size, size), mode="bilinear", antialias=True)
