@@ -150,12 +150,13 @@ def evaluate(
         raise UserError(f"{run_or_weights} knows the classes {', '.join(card.classes)}; {data} has others")
     precision = resolve_precision("auto", place)
     with plusx.engine("native"):  # all engines agree, and this one is the quickest
-        plain, seen = (
-            predict(model, dataset.test_images, card, views=v, device=place, precision=precision)
-            for v in ("none", views)
-        )
+        by_views = {
+            v: predict(model, dataset.test_images, card, views=v, device=place, precision=precision)
+            for v in dict.fromkeys(("none", views))
+        }
+    plain = by_views["none"]
     loss, accuracy = score(plain, dataset.test_labels)
-    accuracy_seen = None if views == "none" else score(seen, dataset.test_labels)[1]
+    accuracy_seen = None if views == "none" else score(by_views[views], dataset.test_labels)[1]
     right = plain.argmax(1).numpy() == dataset.test_labels
     by_class = {name: float(right[dataset.test_labels == i].mean()) for i, name in enumerate(card.classes)}
     result = {

@@ -36,7 +36,7 @@ class Position:
         correct: pictures of the epoch begun that were classified rightly.
         seen: pictures of the epoch begun that were trained on.
         epoch_seconds: training time spent on the epoch begun.
-        seconds: training time, evaluation time and set-up time so far, over all resumptions.
+        train_seconds: training time of the epochs done, over all resumptions; the other two likewise.
     """
 
     step: int = 0

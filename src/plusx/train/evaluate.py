@@ -9,8 +9,6 @@ from torch import Tensor, nn
 from plusx.data import reflect_crop
 from plusx.models import Card
 
-VIEWS = ("none", "mirror", "shift")
-
 
 def normalise(pictures: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """`(x / 255 − mean) / std` by channel: uint8 (N, H, W, 3) → float32 (N, 3, H, W), channels-last.

@@ -220,7 +220,7 @@ class Trainer:
         return record
 
     def _finish(self, last: EpochRecord) -> Outcome:
-        """Measure the finished network with its views, and write weights, probabilities and `result.json`."""
+        """Measure the finished network with its views, and write weights, `result.json` and the screen."""
         began = time.perf_counter()
         dataset, views = self.dataset, self.recipe.evaluation.views
         probabilities = self._predict(dataset.test_images)

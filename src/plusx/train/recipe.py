@@ -3,10 +3,10 @@
 import difflib
 import json
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -222,15 +222,6 @@ def _set(tables: dict[str, Any], key: str, value: Any) -> None:
     tables.setdefault(section, {})[field] = value
 
 
-def _allowed(path: Sequence[str | int]) -> str:
-    """What a key may be: the choices of a Literal, else nothing."""
-    section: Any = Recipe
-    for step in path[:-1]:
-        section = section.model_fields[step].annotation
-    choices = get_args(section.model_fields[path[-1]].annotation) if path[-1] in section.model_fields else ()
-    return f" (choose one of: {', '.join(map(str, choices))})" if choices else ""
-
-
 def _one_line(error: ValidationError) -> str:
     """Every complaint of pydantic, in one line that a person reads."""
     complaints = []
@@ -242,6 +233,5 @@ def _one_line(error: ValidationError) -> str:
             complaints.append(str(detail["ctx"]["error"]))
         else:
             what = detail["msg"].removeprefix("Input should be ")
-            allowed = "" if detail["type"] == "literal_error" else _allowed(detail["loc"])
-            complaints.append(f"{key} = {detail['input']!r}: should be {what}{allowed}")
+            complaints.append(f"{key} = {detail['input']!r}: should be {what}")
     return "; ".join(complaints)
