@@ -14,6 +14,7 @@ from typer.exceptions import TyperException
 import plusx
 from plusx import data as pictures_room
 from plusx import models as models_room
+from plusx.bench.commands import app as bench_app
 from plusx.errors import UserError
 from plusx.train import Interrupted, load_recipe
 
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Fetch, verify and describe CIFAR-10.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+app.add_typer(bench_app, name="bench")
 
 DataDir = Annotated[
     Path | None,
@@ -65,7 +67,7 @@ def train(
     epochs: Annotated[int | None, typer.Option(help="How many times to go through the pictures.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")] = None,
     engine: Annotated[
-        str | None, typer.Option(help="native, or handmade: our own arithmetic throughout.")
+        str | None, typer.Option(help="auto, native, or handmade: our own arithmetic throughout.")
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -149,7 +151,7 @@ def evaluate(
     if dataset.classes != card.classes:
         raise UserError(f"{run_or_weights} knows the classes {', '.join(card.classes)}; {data} has others")
     precision = resolve_precision("auto", place)
-    with plusx.engine("native"):  # all engines agree, and this one is the quickest
+    with plusx.engine("native"):  # all engines agree, and this one is the quickest to start
         by_views = {
             v: predict(model, dataset.test_images, card, views=v, device=place, precision=precision)
             for v in dict.fromkeys(("none", views))

@@ -56,6 +56,8 @@ class SubsampleAndPad(nn.Module):
 class Block(nn.Module):
     """What the two blocks share: `y = relu(F(x) + shortcut(x))`, or `relu(F(x))` in the plain twin.
 
+    F ends with a normalisation, which adds the shortcut and rectifies in the same pass.
+
     Args:
         downsample: matches x to F(x) where their shapes differ; None is the identity, the lesson's `+1`.
         residual: False leaves the shortcut out.
@@ -66,11 +68,19 @@ class Block(nn.Module):
         super().__init__()
         self.residual = residual
         self.downsample = downsample if residual else None
-        self.relu = nn.ReLU()
+
+    def inner(self, x: Tensor) -> Tensor:
+        """F(x) up to its last normalisation."""
+        raise NotImplementedError
+
+    @property
+    def last_norm(self) -> nn.BatchNorm2d:
+        """The normalisation that F ends with."""
+        raise NotImplementedError
 
     def transform(self, x: Tensor) -> Tensor:
         """F(x), what the block learns (lesson: 残差 F(x) = H(x) − x)."""
-        raise NotImplementedError
+        return self.last_norm(self.inner(x))  # type: ignore[no-any-return]
 
     def shortcut(self, x: Tensor) -> Tensor:
         """The input x, matched in shape."""
@@ -78,10 +88,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`relu(F(x) + x)`, or `relu(F(x))` without the shortcut."""
-        y = self.transform(x)
-        if self.residual:
-            y = y + self.shortcut(x)
-        return self.relu(y)  # type: ignore[no-any-return]
+        shortcut = self.shortcut(x) if self.residual else None
+        return self.last_norm(self.inner(x), added=shortcut, rectify=True)  # type: ignore[no-any-return]
 
 
 class BasicBlock(Block):
@@ -110,10 +118,14 @@ class BasicBlock(Block):
         self.conv2 = conv3x3(channels, channels)
         self.bn2 = nn.BatchNorm2d(channels)
 
-    def transform(self, x: Tensor) -> Tensor:
-        """F(x) = bn(conv(relu(bn(conv(x)))))."""
-        x = self.relu(self.bn1(self.conv1(x)))
-        return self.bn2(self.conv2(x))  # type: ignore[no-any-return]
+    @property
+    def last_norm(self) -> nn.BatchNorm2d:
+        """F(x) = bn2(conv2(relu(bn1(conv1(x)))))."""
+        return self.bn2
+
+    def inner(self, x: Tensor) -> Tensor:
+        """conv2(relu(bn1(conv1(x))))."""
+        return self.conv2(self.bn1(self.conv1(x), rectify=True))  # type: ignore[no-any-return]
 
 
 class Bottleneck(Block):
@@ -146,11 +158,15 @@ class Bottleneck(Block):
         self.conv3 = conv1x1(channels, channels * self.expansion)
         self.bn3 = nn.BatchNorm2d(channels * self.expansion)
 
-    def transform(self, x: Tensor) -> Tensor:
-        """F(x) = bn(conv(relu(bn(conv(relu(bn(conv(x))))))))."""
-        x = self.relu(self.bn1(self.conv1(x)))
-        x = self.relu(self.bn2(self.conv2(x)))
-        return self.bn3(self.conv3(x))  # type: ignore[no-any-return]
+    @property
+    def last_norm(self) -> nn.BatchNorm2d:
+        """F(x) = bn3(conv3(relu(bn2(conv2(relu(bn1(conv1(x)))))))."""
+        return self.bn3
+
+    def inner(self, x: Tensor) -> Tensor:
+        """conv3(relu(bn2(conv2(relu(bn1(conv1(x)))))."""
+        x = self.bn1(self.conv1(x), rectify=True)
+        return self.conv3(self.bn2(self.conv2(x), rectify=True))  # type: ignore[no-any-return]
 
 
 def stage(

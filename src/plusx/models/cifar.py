@@ -39,7 +39,6 @@ class CifarResNet(nn.Module):
             raise ValueError(f"a CIFAR ResNet has 6n + 2 layers (20, 32, 44, 56, 110, …), not {depth}")
         self.conv1 = conv3x3(3, 16)
         self.bn1 = nn.BatchNorm2d(16)
-        self.relu = nn.ReLU()
         self.layer1 = stage(BasicBlock, 16, 16, n, stride=1, option=option, residual=residual)
         self.layer2 = stage(BasicBlock, 16, 32, n, stride=2, option=option, residual=residual)
         self.layer3 = stage(BasicBlock, 32, 64, n, stride=2, option=option, residual=residual)
@@ -49,6 +48,6 @@ class CifarResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map pictures to logits."""
-        x = self.relu(self.bn1(self.conv1(x)))
+        x = self.bn1(self.conv1(x), rectify=True)
         x = self.layer3(self.layer2(self.layer1(x)))
         return self.linear(self.avgpool(x).flatten(1))  # type: ignore[no-any-return]

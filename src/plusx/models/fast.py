@@ -71,11 +71,10 @@ class Shrink(nn.Module):
         self.conv = conv3x3(in_channels, out_channels)
         self.pool = nn.MaxPool2d(2)
         self.bn = nn.BatchNorm2d(out_channels)
-        self.relu = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
         """Pool before normalising: a quarter of the pixels is left to normalise."""
-        return self.relu(self.bn(self.pool(self.conv(x))))  # type: ignore[no-any-return]
+        return self.bn(self.pool(self.conv(x)), rectify=True)  # type: ignore[no-any-return]
 
 
 class FastNet(nn.Module):

@@ -36,8 +36,8 @@ class BatchNorm2d(torch.nn.BatchNorm2d):
         super().__init__(*args, **kwargs)
         self.engine = engine
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise each channel of (N, C, H, W)."""
+    def forward(self, x: Tensor, added: Tensor | None = None, rectify: bool = False) -> Tensor:
+        """Normalise each channel of (N, C, H, W); then, if asked, add a shortcut and rectify."""
         self._check_input_dim(x)
         momentum = self.momentum
         if self.training and self.track_running_stats and self.num_batches_tracked is not None:
@@ -54,5 +54,7 @@ class BatchNorm2d(torch.nn.BatchNorm2d):
             training=self.training or self.running_mean is None,
             momentum=momentum if momentum is not None else 0.0,
             eps=self.eps,
+            added=added,
+            rectify=rectify,
             engine=self.engine,
         )

@@ -6,8 +6,6 @@ Row (y, x) of the matrix holds the window under that output pixel, I[y·s + i, x
 the kernel, flattened in the same order, has one column for each output channel. So O is the product of the
 two, and the kernel's gradient is the transposed matrix times the gradient of O. The matrix has K² times as
 many numbers as the picture: it is only ever made for a few pictures, which fit in the cache.
-
-Both products are registered with torch as operators of their own: torch.compile takes each as one step.
 """
 
 from collections.abc import Iterator, Sequence
@@ -63,7 +61,6 @@ def columns_of(
         yield chunk, windows.reshape(groups, canvas.shape[0] * H * W, K_h * K_w * (C // groups))
 
 
-@torch.library.custom_op("plusx::convolve", mutates_args=())
 def convolve(
     x: Tensor,
     weight: Tensor,
@@ -75,7 +72,7 @@ def convolve(
     groups: int,
     step: Sequence[int],
 ) -> Tensor:
-    """Convolve x, placed on zeros at `offset` with its pixels `step` apart, into an output of `size`."""
+    """Columns times kernel: (N, C_out, *size), channels-last."""
     C_out, H, W = weight.shape[0], *size
     # (C_out, C_in/groups, K, K) → (groups, K·K·C_in/groups, C_out/groups), in the order of the columns
     matrix = weight.unflatten(0, (groups, -1)).permute(0, 3, 4, 2, 1).flatten(1, 3)
@@ -84,25 +81,9 @@ def convolve(
     for chunk, columns in columns_of(x, weight.shape[2:], size, stride, offset, dilation, groups, step):
         product = columns @ matrix if start is None else torch.baddbmm(start, columns, matrix)
         y[chunk] = product.transpose(0, 1).reshape(-1, H, W, C_out)
-    return _laid_out_like(x, y.permute(0, 3, 1, 2))
+    return y.permute(0, 3, 1, 2)
 
 
-@convolve.register_fake
-def _(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    size: Sequence[int],
-    stride: Sequence[int],
-    offset: Sequence[int],
-    dilation: Sequence[int],
-    groups: int,
-    step: Sequence[int],
-) -> Tensor:
-    return _laid_out_like(x, x.new_empty(x.shape[0], *size, weight.shape[0]).permute(0, 3, 1, 2))
-
-
-@torch.library.custom_op("plusx::weight_gradient", mutates_args=())
 def weight_gradient(
     x: Tensor,
     grad: Tensor,
@@ -112,7 +93,7 @@ def weight_gradient(
     dilation: Sequence[int],
     groups: int,
 ) -> Tensor:
-    """Sum columnsᵀ · gradient over the chunks, in float32 at least."""
+    """Columns transposed times gradient, summed over the chunks in float32 at least."""
     C_out, C_in = grad.shape[1], x.shape[1] // groups
     wide = torch.promote_types(x.dtype, torch.float32)
     total = x.new_zeros(groups, kernel_size[0] * kernel_size[1] * C_in, C_out // groups, dtype=wide)
@@ -126,21 +107,3 @@ def weight_gradient(
         .to(x.dtype)
         .contiguous()
     )
-
-
-@weight_gradient.register_fake
-def _(
-    x: Tensor,
-    grad: Tensor,
-    kernel_size: Sequence[int],
-    stride: Sequence[int],
-    offset: Sequence[int],
-    dilation: Sequence[int],
-    groups: int,
-) -> Tensor:
-    return x.new_empty(grad.shape[1], x.shape[1] // groups, *kernel_size)
-
-
-def _laid_out_like(x: Tensor, y: Tensor) -> Tensor:
-    """Return the channels-last y as it is if x is channels-last, else contiguous."""
-    return y if x.is_contiguous(memory_format=torch.channels_last) and x.stride(1) == 1 else y.contiguous()

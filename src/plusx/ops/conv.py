@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from plusx.ops import reference
-from plusx.ops.columns import convolve, weight_gradient
+from plusx.ops import reference, winograd
 from plusx.ops.engines import resolve
 from plusx.ops.lesson_layout import each_picture, to_lesson, vector
 from plusx.ops.precision import as_given, for_product
+from plusx.ops.routes import convolve, weight_gradient
 from plusx.ops.shape import IntOrPair, Padding, Pair, edges, output_size, pair, span
 
 
@@ -167,7 +167,8 @@ def conv2d(
     H, W = x.shape[2], x.shape[3]
     size = output_size((H, W), K, s, padding, d)
     (top, bottom), (left, right) = edges((H, W), K, s, padding, d)
-    chosen = resolve(engine, "native")
+    faster = winograd.suits(x, weight.shape[0], K, size, s, (top, left), d, groups)
+    chosen = resolve(engine, "handmade" if faster else "native")
     if chosen != "native":
         x, weight, bias = for_product(x), for_product(weight), for_product(bias)
     match chosen:

@@ -5,7 +5,8 @@
 - `native`: PyTorch's vendor kernel.
 
 Whoever names an engine in the call gets it; else the nearest `with plusx.engine(…)` around the call counts;
-else the operation's own default. A backward pass belongs to the engine of its forward pass, wherever it runs.
+else, and inside `with plusx.engine("auto")`, the operation takes the faster one for what it was given. A
+backward pass belongs to the engine of its forward pass, wherever it runs.
 """
 
 import threading
@@ -39,7 +40,7 @@ def engine(name: str) -> Iterator[None]:
     """Compute everything inside the block with one engine, in this thread.
 
     Args:
-        name: "reference", "handmade" or "native".
+        name: "reference", "handmade" or "native"; "auto" leaves the choice to each operation.
 
     Raises:
         ValueError: for any other name.
@@ -50,7 +51,7 @@ def engine(name: str) -> Iterator[None]:
     ...     ops.relu(torch.tensor([-1.0, 2.0])).tolist()
     [0.0, 2.0]
     """
-    outer, _choice.name = _choice.name, _checked(name)
+    outer, _choice.name = _choice.name, None if name == "auto" else _checked(name)
     try:
         yield
     finally:

@@ -6,10 +6,14 @@ O[y, x, c] = max_{0 ≤ i,j < K} I[y·s + i, x·s + j, c]
 from math import prod
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from plusx.ops import loops
 from plusx.ops.chunks import chunks
+from plusx.ops.cores import share
+from plusx.ops.maximum_loops import max_loops
 from plusx.ops.shape import Pair
 from plusx.ops.windows import Geometry, empty, first_tap, layout_of, taps
 
@@ -29,6 +33,11 @@ class MaxPool(torch.autograd.Function):
         y = empty(x, geometry.out, x.dtype, layout_of(x))
         winner = empty(x, geometry.out, torch.uint8 if prod(geometry.K) <= 256 else torch.int32, layout_of(x))
         first = first_tap(geometry).to(winner)
+        ctx.size, ctx.geometry = size, geometry
+        if loops.serve(x):
+            _forward_in_loops(x, geometry, first, y, winner)
+            ctx.save_for_backward(winner)
+            return y
         for chunk in chunks(x):
             best, won = y[chunk].fill_(-torch.inf), winner[chunk]
             if ctx.needs_input_grad[0]:
@@ -39,7 +48,6 @@ class MaxPool(torch.autograd.Function):
                     won[there].masked_fill_((candidate > best[there]) | (candidate != candidate), tap)
                 best[there].clamp_(min=candidate)
         ctx.save_for_backward(winner)
-        ctx.size, ctx.geometry = size, geometry
         return y
 
     @staticmethod
@@ -58,6 +66,9 @@ class Scatter(torch.autograd.Function):
         ctx.save_for_backward(winner)
         ctx.size, ctx.geometry = size, geometry
         dx = empty(grad, size, grad.dtype, layout_of(winner))
+        if loops.serve(grad):
+            _scatter_in_loops(grad, winner, geometry, dx)
+            return dx
         for chunk in chunks(dx):
             part, g, won = dx[chunk].zero_(), grad[chunk], winner[chunk]
             for tap, there, here in taps(size, geometry):
@@ -89,6 +100,45 @@ class Gather(torch.autograd.Function):
         """Back to where it came from."""
         (winner,) = ctx.saved_tensors
         return Scatter.apply(grad, winner, ctx.size, ctx.geometry), None, None, None
+
+
+def _forward_in_loops(x: Tensor, geometry: Geometry, first: Tensor, y: Tensor, winner: Tensor) -> None:
+    K, *rest = geometry
+    size, steps = (x.shape[2], x.shape[3]), tuple(rest)
+    pictures, best, won = (_as_pictures(t, layout_of(winner)) for t in (x, y, winner))
+    first_taps = first.numpy()
+    lowest = loops.as_array(x.new_full((), -torch.inf))[()]
+    forward, _, plane_forward, _ = max_loops(*K, won.dtype.type)
+
+    def work(part: slice) -> None:
+        if layout_of(winner) == torch.channels_last:
+            forward(pictures[part], x.shape[1], size, steps, first_taps, lowest, best[part], won[part])
+        else:
+            plane_forward(pictures[part], size, steps, first_taps, lowest, best[part], won[part])
+
+    share(work, len(pictures))
+
+
+def _scatter_in_loops(grad: Tensor, winner: Tensor, geometry: Geometry, dx: Tensor) -> None:
+    K, *rest = geometry
+    size, steps = (dx.shape[2], dx.shape[3]), tuple(rest)
+    gradients, won, pixels = (_as_pictures(t, layout_of(winner)) for t in (grad, winner, dx))
+    _, backward, _, plane_backward = max_loops(*K, won.dtype.type)
+
+    def work(part: slice) -> None:
+        if layout_of(winner) == torch.channels_last:
+            backward(gradients[part], grad.shape[1], size, steps, won[part], pixels[part])
+        else:
+            plane_backward(gradients[part], size, steps, won[part], pixels[part])
+
+    share(work, len(pixels))
+
+
+def _as_pictures(x: Tensor, layout: torch.memory_format) -> "np.ndarray[Any, Any]":
+    """(N, H·W·C) if channels come last, else (N·C, H·W); a view if x has this layout already."""
+    x = x.detach().contiguous(memory_format=layout)
+    flat = x.permute(0, 2, 3, 1).flatten(1) if layout == torch.channels_last else x.flatten(2).flatten(0, 1)
+    return loops.as_array(flat)
 
 
 class GlobalMaxPool(torch.autograd.Function):

@@ -6,10 +6,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from plusx.ops import reference
+from plusx.ops import norm_fused, reference
+from plusx.ops.activation import relu
 from plusx.ops.chunks import chunks
 from plusx.ops.engines import resolve
 from plusx.ops.lesson_layout import from_lesson, to_lesson, vector
+from plusx.ops.norm_fused import FusedNormalisation
 from plusx.ops.precision import as_given
 
 
@@ -131,9 +133,13 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
     *,
+    added: Tensor | None = None,
+    rectify: bool = False,
     engine: str | None = None,
 ) -> Tensor:
     """Give each channel mean 0 and variance 1, then scale and shift it.
+
+    What follows a normalisation in a residual block can be done in the same pass: `relu(bn(x) + added)`.
 
     Args:
         x: (N, C, …).
@@ -144,6 +150,8 @@ def batch_norm(
         training: normalise with the batch's own statistics, not with the running ones.
         momentum: how far the running statistics move, 0 … 1.
         eps: added to the variance.
+        added: the shortcut, of the shape of x, or None.
+        rectify: end with `plusx.ops.relu`.
         engine: see `plusx.ops.engine`.
 
     Returns:
@@ -162,9 +170,11 @@ def batch_norm(
         )
     if not training and (running_mean is None or running_var is None):
         raise ValueError("evaluation needs running_mean and running_var")
-    chosen = resolve(engine, "native")
+    fused = norm_fused.suits(x, added)
+    chosen = resolve(engine, "handmade" if fused else "native")
     if chosen == "native":
-        return F.batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
+        y = F.batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
+        return _finish(y, added, rectify, chosen)
     if training:
         with torch.no_grad():
             mean, variance = _batch_statistics(x, chosen)
@@ -176,13 +186,21 @@ def batch_norm(
         assert running_mean is not None
         assert running_var is not None
         mean, variance = running_mean, running_var
+    if chosen == "handmade" and fused:
+        return FusedNormalisation.apply(x, weight, bias, added, mean, variance, eps, training, rectify)  # type: ignore[no-any-return]
     if chosen == "handmade":
-        return Normalisation.apply(x, weight, bias, mean, variance, eps, training)  # type: ignore[no-any-return]
+        y = Normalisation.apply(x, weight, bias, mean, variance, eps, training)
+        return _finish(y, added, rectify, chosen)
     pictures = to_lesson(_as_pictures(x), (0, 2, 3, 1))
     output = reference.batch_norm(
         pictures, to_lesson(mean), to_lesson(variance), vector(weight), vector(bias), eps
     )
-    return from_lesson(output, x, (0, 3, 1, 2)).reshape(x.shape)
+    return _finish(from_lesson(output, x, (0, 3, 1, 2)).reshape(x.shape), added, rectify, chosen)
+
+
+def _finish(y: Tensor, added: Tensor | None, rectify: bool, engine: str) -> Tensor:
+    y = y if added is None else y + added
+    return relu(y, engine=engine) if rectify else y
 
 
 def _as_pictures(x: Tensor) -> Tensor:
@@ -192,6 +210,6 @@ def _as_pictures(x: Tensor) -> Tensor:
 
 def _batch_statistics(x: Tensor, engine: str) -> tuple[Tensor, Tensor]:
     if engine == "handmade":
-        return _statistics(x)
+        return norm_fused.statistics(x) if norm_fused.suits(x, None) else _statistics(x)
     mean, variance = reference.batch_statistics(to_lesson(_as_pictures(x), (0, 2, 3, 1)))
     return torch.from_numpy(mean).to(x.device), torch.from_numpy(variance).to(x.device)

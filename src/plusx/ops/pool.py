@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from plusx.ops import reference
+from plusx.ops import loops, reference
 from plusx.ops.average import AveragePool, GlobalAveragePool
 from plusx.ops.engines import resolve
 from plusx.ops.lesson_layout import each_picture
 from plusx.ops.maximum import GlobalMaxPool, MaxPool
 from plusx.ops.shape import IntOrPair, Padding
-from plusx.ops.windows import count_pixels, resolve_windows
+from plusx.ops.windows import Geometry, count_pixels, resolve_windows
 
 
 def max_pool2d(
@@ -149,6 +149,9 @@ def global_max_pool2d(x: Tensor, *, engine: str | None = None) -> Tensor:
     _check_map(x)
     match resolve(engine, "handmade"):
         case "handmade":
+            if loops.serve(x):
+                whole = Geometry((x.shape[2], x.shape[3]), (1, 1), (0, 0), (1, 1), (1, 1))
+                return MaxPool.apply(x, whole)  # type: ignore[no-any-return]
             return GlobalMaxPool.apply(x)  # type: ignore[no-any-return]
         case other:
             return max_pool2d(x, (x.shape[2], x.shape[3]), engine=other)

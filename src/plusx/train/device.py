@@ -65,7 +65,7 @@ def keep_memory() -> None:
         return
     libc = ctypes.CDLL(None)
     libc.mallopt(M_MMAP_MAX, 0)
-    libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+    libc.mallopt(M_TRIM_THRESHOLD, -1)  # never
     libc.mallopt(M_TOP_PAD, 256 * 2**20)
 
 

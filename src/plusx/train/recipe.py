@@ -61,7 +61,8 @@ class Training(Section):
     """Decay a step of the moving average of the weights that is then evaluated and saved; 0 turns it off."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """auto: bfloat16 where the processor multiplies it in hardware; parameters stay float32 either way."""
-    engine: Literal["native", "handmade"] = "native"
+    engine: Literal["auto", "native", "handmade"] = "auto"
+    """auto: for each operation the faster one, see `plusx.ops.engine`."""
     device: str = "auto"
     checkpoint_minutes: float = Field(default=5.0, gt=0.0)
 

@@ -1,0 +1,76 @@
+"""`plusx bench ops` and `plusx bench train`."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from plusx.bench.operations import bench_operations
+from plusx.bench.steps import NETWORKS, bench_steps
+from plusx.errors import UserError
+from plusx.files import write_whole
+
+GROUPS = ("pooling", "convolution", "normalisation")
+
+app = typer.Typer(help="Measure our speed beside PyTorch's, on this machine.", no_args_is_help=True)
+Out = Annotated[Path, typer.Option(help="Folder for the JSON file and the picture.")]
+Rounds = Annotated[int, typer.Option(min=1, help="How often each competitor runs; the median counts.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+@app.command("ops")
+def ops(
+    group: Annotated[
+        str | None, typer.Argument(help="pooling, convolution or normalisation; all unless given.")
+    ] = None,
+    out: Out = Path("runs/bench"),
+    rounds: Rounds = 7,
+    as_json: Json = False,
+) -> None:
+    """Each operation by hand and by PyTorch's kernel, checked against each other, forward and backward."""
+    from plusx.bench.show import draw_operations, operations_table  # matplotlib is slow to import
+
+    if group not in (None, *GROUPS):
+        raise UserError(f"there is no group {group!r}; choose one of: {', '.join(GROUPS)}")
+    out.mkdir(parents=True, exist_ok=True)
+    with Console(stderr=True).status("measuring") as status:
+        result = bench_operations(group, rounds, say=lambda line: status.update(f"measuring {line}"))
+    _deliver(out, "ops", result, operations_table(result), draw_operations(result), as_json)
+
+
+@app.command("train")
+def train(
+    networks: Annotated[
+        list[str] | None, typer.Argument(help=f"{', '.join(NETWORKS)}; all unless given.")
+    ] = None,
+    out: Out = Path("runs/bench"),
+    rounds: Rounds = 3,
+    as_json: Json = False,
+) -> None:
+    """Whole training steps of a network, ours and in the usual style of PyTorch."""
+    from plusx.bench.show import draw_steps, steps_table
+
+    for name in networks or ():
+        if name not in NETWORKS:
+            raise UserError(f"there is no benchmark of {name!r}; choose from: {', '.join(NETWORKS)}")
+    out.mkdir(parents=True, exist_ok=True)
+    with Console(stderr=True).status("measuring") as status:
+        result = bench_steps(
+            tuple(networks or NETWORKS), rounds, say=lambda line: status.update(f"measuring {line}")
+        )
+    _deliver(out, "train", result, steps_table(result), draw_steps(result), as_json)
+
+
+def _deliver(
+    out: Path, name: str, result: dict[str, Any], table: Table, picture: bytes, as_json: bool
+) -> None:
+    write_whole(out / f"bench-{name}.json", json.dumps(result, indent=2) + "\n")
+    write_whole(out / f"bench-{name}.png", picture)
+    if as_json:
+        print(json.dumps(result, indent=2))
+        return
+    Console().print(table)
+    print(f"\nwritten: {out / f'bench-{name}.json'}, {out / f'bench-{name}.png'}")

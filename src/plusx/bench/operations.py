@@ -1,0 +1,204 @@
+"""`plusx bench ops`: each operation by hand and by PyTorch, beside what the machine allows."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from plusx import ops
+from plusx.bench.timing import alternate, copy_rate, product_rate, spread, timed
+from plusx.train.device import keep_memory, resolve_precision
+
+Operation = Callable[..., Tensor]
+LAYOUTS = {"channels-last": torch.channels_last, "contiguous": torch.contiguous_format}
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One operation, the shapes of its differentiable inputs (the first is the picture), and its work."""
+
+    group: str
+    name: str
+    call: Operation
+    shapes: tuple[tuple[int, ...], ...]
+    exact: bool
+    """Whether both engines have to give the same bits."""
+    operations: float = 0.0
+    """Multiplications and additions of the forward pass; the backward pass has twice as many."""
+
+
+def _pooling() -> Iterator[Case]:
+    pictures = {4: (500, 256), 8: (500, 256), 16: (500, 128), 32: (500, 64), 56: (64, 64), 112: (32, 64)}
+    for size, (N, C) in pictures.items():
+        shape = ((N, C, size, size),)
+        yield Case("pooling", "max 2×2/2", lambda x, engine: ops.max_pool2d(x, 2, engine=engine), shape, True)
+        yield Case(
+            "pooling", "max 3×3/2", lambda x, engine: ops.max_pool2d(x, 3, 2, 1, engine=engine), shape, True
+        )
+        yield Case(
+            "pooling", "avg 2×2/2", lambda x, engine: ops.avg_pool2d(x, 2, engine=engine), shape, False
+        )
+    for size, (N, C) in {4: (500, 256), 8: (500, 256), 16: (128, 512)}.items():
+        shape = ((N, C, size, size),)
+        yield Case(
+            "pooling", "max global", lambda x, engine: ops.global_max_pool2d(x, engine=engine), shape, True
+        )
+        yield Case(
+            "pooling", "avg global", lambda x, engine: ops.global_avg_pool2d(x, engine=engine), shape, False
+        )
+
+
+def _convolutions() -> Iterator[Case]:
+    shapes = [
+        # pictures, C_in, C_out, size, K, stride
+        *(
+            (500, 24, 64, 32, 3, 1),
+            (500, 64, 64, 16, 3, 1),
+            (500, 64, 128, 16, 3, 1),
+            (500, 128, 128, 8, 3, 1),
+        ),
+        *(
+            (500, 128, 256, 8, 3, 1),
+            (500, 256, 256, 4, 3, 1),
+            (128, 16, 16, 32, 3, 1),
+            (16, 3, 64, 224, 7, 2),
+        ),
+        *((16, 64, 64, 56, 3, 1), (16, 128, 128, 28, 3, 2), (16, 64, 256, 56, 1, 1), (16, 512, 512, 7, 3, 1)),
+    ]
+    for N, C_in, C_out, size, K, s in shapes:
+        out = (size - 1) // s + 1
+
+        def call(x: Tensor, weight: Tensor, engine: str, s: int = s, K: int = K) -> Tensor:
+            return ops.conv2d(x, weight, stride=s, padding=K // 2, engine=engine)
+
+        yield Case(
+            "convolution",
+            f"{K}×{K}/{s} {C_in}→{C_out}",
+            call,
+            ((N, C_in, size, size), (C_out, C_in, K, K)),
+            False,
+            2.0 * N * out * out * C_out * C_in * K * K,
+        )
+
+
+def _normalisations() -> Iterator[Case]:
+    def relu_of_norm(x: Tensor, bias: Tensor, engine: str) -> Tensor:
+        return ops.batch_norm(x, None, None, None, bias, True, rectify=True, engine=engine)
+
+    def block_end(x: Tensor, bias: Tensor, added: Tensor, engine: str) -> Tensor:
+        return ops.batch_norm(x, None, None, None, bias, True, added=added, rectify=True, engine=engine)
+
+    for N, C, size in ((500, 64, 16), (500, 128, 8), (500, 256, 4), (32, 64, 56)):
+        picture = (N, C, size, size)
+        yield Case("normalisation", "norm + relu", relu_of_norm, (picture, (C,)), False)
+        yield Case("normalisation", "norm + add + relu", block_end, (picture, (C,), picture), False)
+
+
+def bench_operations(
+    group: str | None = None, rounds: int = 7, say: Callable[[str], None] = lambda line: None
+) -> dict[str, Any]:
+    """Measure every case in every layout, in float32 and, where the processor multiplies it, in bfloat16.
+
+    Args:
+        group: "pooling", "convolution" or "normalisation"; None measures all.
+        rounds: how often each competitor runs.
+        say: told what is measured next.
+
+    Returns:
+        `rows` (one a case) and `summary`: the geometric mean of native's time over ours by group.
+    """
+    keep_memory()
+    bandwidth = copy_rate()
+    rates = {name: product_rate(dtype) for name, dtype in DTYPES.items()}
+    multiplies_bfloat16 = resolve_precision("auto", torch.device("cpu")) == torch.bfloat16
+    cases = [*_pooling(), *_convolutions(), *_normalisations()]
+    rows = []
+    for case in cases:
+        if group not in (None, case.group):
+            continue
+        for layout in LAYOUTS:
+            for dtype in DTYPES:
+                if dtype == "bfloat16" and case.group == "convolution" and not multiplies_bfloat16:
+                    continue  # it would be emulated, a number at a time
+                say(f"{case.name} on {'×'.join(map(str, case.shapes[0]))}, {dtype}, {layout}")
+                rows.append(_measure(case, layout, dtype, rounds, bandwidth, rates[dtype]))
+    groups = dict.fromkeys(row["group"] for row in rows)
+    return {
+        "copy_bytes_per_second": bandwidth,
+        "operations_per_second": rates,
+        "threads": torch.get_num_threads(),
+        "rows": rows,
+        "summary": {
+            name: math.exp(
+                sum(math.log(r["ratio"]) for r in rows if r["group"] == name)
+                / sum(r["group"] == name for r in rows)
+            )
+            for name in groups
+        },
+    }
+
+
+def _measure(
+    case: Case, layout: str, dtype: str, rounds: int, bandwidth: float, rate: float
+) -> dict[str, Any]:
+    inputs = [_fresh(shape, dtype, layout, case.group) for shape in case.shapes]
+    outputs = {name: case.call(*inputs, engine=name) for name in ("handmade", "native")}
+    y = outputs["native"]
+    grad = torch.randn_like(y)
+    gradients = {name: torch.autograd.grad(out, inputs, grad) for name, out in outputs.items()}
+    equal = _equal(outputs, case.exact, dtype) and all(
+        _equal(dict(zip(gradients, pair, strict=True)), case.exact, dtype)
+        for pair in zip(*gradients.values(), strict=True)
+    )
+    moved = sum(x.numel() * x.element_size() for x in inputs) + y.numel() * y.element_size()
+    del outputs, gradients
+
+    def both(engine: str) -> tuple[float, float]:
+        out: list[Tensor] = []
+        forward = timed(lambda: out.append(case.call(*inputs, engine=engine)))
+        return forward, timed(lambda: torch.autograd.grad(out[0], inputs, grad))
+
+    times = alternate({name: lambda name=name: both(name) for name in ("handmade", "native")}, rounds)  # type: ignore[misc]
+    row: dict[str, Any] = {
+        "group": case.group,
+        "name": case.name,
+        "shape": list(case.shapes[0]),
+        "dtype": dtype,
+        "layout": layout,
+        "equal": equal,
+        # Backward reads what forward wrote and writes what it read: the same bytes, and the inputs once more.
+        "floor_ms": 1e3 * max(2 * moved / bandwidth, 3 * case.operations / rate),
+    }
+    totals = {}
+    for name, pairs in times.items():
+        for what, seconds in (
+            ("forward", [p[0] for p in pairs]),
+            ("backward", [p[1] for p in pairs]),
+            ("both", [sum(p) for p in pairs]),
+        ):
+            s = spread(seconds)
+            row[f"{name}_{what}_ms"] = [round(1e3 * v, 3) for v in (s.median, s.low, s.high)]
+        totals[name] = s.median
+    row["ratio"] = totals["native"] / totals["handmade"]
+    return row
+
+
+def _fresh(shape: tuple[int, ...], dtype: str, layout: str, group: str) -> Tensor:
+    x = torch.randn(shape)
+    if len(shape) == 4:
+        x = x.contiguous(memory_format=LAYOUTS[layout])
+    # Normalisation keeps its bias in float32, as networks do.
+    return (x if len(shape) == 1 and group == "normalisation" else x.to(DTYPES[dtype])).requires_grad_()
+
+
+def _equal(results: dict[str, Tensor], exact: bool, dtype: str) -> bool:
+    """The same bits; or the same but for rounding, which near 0 may also change what a rectifier decides."""
+    a, b = results["handmade"].detach(), results["native"].detach()
+    if exact:
+        return torch.equal(a, b)
+    distance, length = (a.double() - b.double()).norm().item(), b.double().norm().item()
+    return distance <= (1e-3 if dtype == "float32" else 5e-2) * length

@@ -1,0 +1,41 @@
+"""Work shared among the processor's cores: each takes pictures of its own, from first step to last."""
+
+import functools
+import itertools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+
+R = TypeVar("R")
+
+
+def share(work: Callable[[slice], R], count: int) -> list[R]:
+    """Call `work` with consecutive parts of range(count), one for each of torch's threads, all at once.
+
+    Inside, torch computes on one thread, so what a core has just written it finds in its own cache. `work`
+    has to spend its time where Python's global lock is not held: in torch, or in loops compiled with nogil.
+
+    Returns:
+        The results, in the order of the parts; so a sum over them has the same bits each time.
+
+    >>> share(lambda part: sum(range(part.start, part.stop)), 1000) == [499500] or torch.get_num_threads() > 1
+    True
+    """
+    threads = min(torch.get_num_threads(), count)
+    if threads <= 1:
+        return [work(slice(0, count))]
+    bounds = [count * k // threads for k in range(threads + 1)]
+    parts = [slice(*pair) for pair in itertools.pairwise(bounds)]
+    return list(_pool(torch.get_num_threads()).map(work, parts))
+
+
+@functools.lru_cache(maxsize=1)
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Threads for which torch uses one thread each."""
+    pool = ThreadPoolExecutor(threads, "plusx", initializer=torch.set_num_threads, initargs=(1,))
+    list(pool.map(lambda _: None, range(threads)))
+    # The number is kept for each thread, but a new thread starts with what was set last, wherever it was.
+    torch.set_num_threads(threads)
+    return pool

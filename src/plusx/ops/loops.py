@@ -1,0 +1,76 @@
+"""What the compiled loops share: when they serve, and bfloat16, which NumPy and Numba do not know.
+
+A bfloat16 is the upper half of a float32. Loops receive it as uint16; `wide` and `narrow` go there and back.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+from torch import Tensor
+
+DTYPES = (torch.float32, torch.float64, torch.bfloat16)
+
+
+def serve(*tensors: Tensor) -> bool:
+    """Whether compiled loops can take these: plain tensors of real numbers in the processor's memory.
+
+    Not while torch.compile or a fake tensor traces a program; then, and elsewhere, torch's operations serve.
+    """
+    return not torch.compiler.is_compiling() and all(
+        type(x) in (Tensor, torch.nn.Parameter) and x.device.type == "cpu" and x.dtype in DTYPES
+        for x in tensors
+    )
+
+
+def as_array(x: Tensor) -> np.ndarray[Any, Any]:
+    """The tensor's own memory; bfloat16 as uint16."""
+    x = x.detach()
+    return x.view(torch.uint16).numpy() if x.dtype == torch.bfloat16 else x.numpy()
+
+
+def compiled(function: Any) -> Any:
+    """Compile to machine code at the first call, keep it on disk, and run it without Python's global lock.
+
+    A product and the sum after it may become one instruction; nothing else is reordered.
+    """
+    return njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})(function)
+
+
+def inlined(function: Any) -> Any:
+    """Compile into its callers: handing over a slice costs more than a few vector instructions."""
+    return njit(nogil=True, error_model="numpy", inline="always")(function)
+
+
+@intrinsic
+def wide(_: Any, x: Any) -> Any:
+    """The number itself; of a bfloat16, given as uint16, the float32."""
+    if isinstance(x, types.Float):
+        return x(x), lambda context, builder, signature, args: args[0]
+
+    def widen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        bits = builder.shl(builder.zext(args[0], ir.IntType(32)), ir.Constant(ir.IntType(32), 16))
+        return builder.bitcast(bits, ir.FloatType())
+
+    return types.float32(types.uint16), widen
+
+
+@intrinsic
+def narrow(_: Any, x: Any, like: Any) -> Any:
+    """x in the type of `like`: where that is uint16, the nearest bfloat16, ties to even."""
+    if isinstance(like, types.Float):
+        return like(like, like), lambda context, builder, signature, args: args[0]
+
+    def round_to_even(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        integer = ir.IntType(32)
+        bits = builder.bitcast(args[0], integer)
+        odd = builder.and_(builder.lshr(bits, ir.Constant(integer, 16)), ir.Constant(integer, 1))
+        rounded = builder.add(bits, builder.add(odd, ir.Constant(integer, 0x7FFF)))
+        is_nan = builder.fcmp_unordered("uno", args[0], args[0])
+        kept = builder.select(is_nan, ir.Constant(integer, 0x7FC00000), rounded)
+        return builder.trunc(builder.lshr(kept, ir.Constant(integer, 16)), ir.IntType(16))
+
+    return types.uint16(types.float32, types.uint16), round_to_even

@@ -1,0 +1,82 @@
+"""The two sums of a convolution, each by the faster of two routes: columns, or Winograd's transform.
+
+Both are registered with torch as operators of their own: torch.compile takes each as one step.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from plusx.ops import columns, winograd
+
+
+@torch.library.custom_op("plusx::convolve", mutates_args=())
+def convolve(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    size: Sequence[int],
+    stride: Sequence[int],
+    offset: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+    step: Sequence[int],
+) -> Tensor:
+    """Convolve x, placed on zeros at `offset` with its pixels `step` apart, into an output of `size`."""
+    if {*step} == {1} and winograd.suits(
+        x, weight.shape[0], weight.shape[2:], size, stride, offset, dilation, groups
+    ):
+        y = winograd.convolve(x, weight, bias, size, offset)
+    else:
+        y = columns.convolve(x, weight, bias, size, stride, offset, dilation, groups, step)
+    return _laid_out_like(x, y)
+
+
+@convolve.register_fake
+def _(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    size: Sequence[int],
+    stride: Sequence[int],
+    offset: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+    step: Sequence[int],
+) -> Tensor:
+    return _laid_out_like(x, x.new_empty(x.shape[0], *size, weight.shape[0]).permute(0, 3, 1, 2))
+
+
+@torch.library.custom_op("plusx::weight_gradient", mutates_args=())
+def weight_gradient(
+    x: Tensor,
+    grad: Tensor,
+    kernel_size: Sequence[int],
+    stride: Sequence[int],
+    offset: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+) -> Tensor:
+    """Sum input times gradient over all positions, for each tap."""
+    if winograd.suits(x, grad.shape[1], kernel_size, grad.shape[2:], stride, offset, dilation, groups):
+        return winograd.weight_gradient(x, grad, offset)
+    return columns.weight_gradient(x, grad, kernel_size, stride, offset, dilation, groups)
+
+
+@weight_gradient.register_fake
+def _(
+    x: Tensor,
+    grad: Tensor,
+    kernel_size: Sequence[int],
+    stride: Sequence[int],
+    offset: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+) -> Tensor:
+    return x.new_empty(grad.shape[1], x.shape[1] // groups, *kernel_size)
+
+
+def _laid_out_like(x: Tensor, y: Tensor) -> Tensor:
+    """Return the channels-last y as it is if x is channels-last, else contiguous."""
+    return y if x.is_contiguous(memory_format=torch.channels_last) and x.stride(1) == 1 else y.contiguous()

@@ -1,0 +1,102 @@
+"""Normalisation, shortcut and rectifier in one pass, against torch's three layers in float64."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.autograd import gradcheck, gradgradcheck
+from torch.nn import functional as F
+
+from plusx import ops
+from plusx.ops import norm_fused
+
+
+def _random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.Tensor:
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+    return x.contiguous(memory_format=torch.channels_last) if len(shape) == 4 else x
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_values_gradients_and_statistics_equal_torchs(data) -> None:
+    N, C, H, W = (
+        data.draw(st.integers(low, 7), label=name) for low, name in ((2, "N"), (1, "C"), (1, "H"), (1, "W"))
+    )
+    dtype = data.draw(st.sampled_from([torch.float32, torch.float64, torch.bfloat16]))
+    training, rectify, affine, shortcut = (
+        data.draw(st.booleans(), label=name) for name in ("training", "rectify", "affine", "shortcut")
+    )
+    wide = torch.promote_types(dtype, torch.float32)
+    x = (_random(N, C, H, W) * 2 + 5).to(dtype).requires_grad_()
+    added = _random(N, C, H, W, seed=1, dtype=dtype).requires_grad_() if shortcut else None
+    weight, bias = (_random(C, seed=s, dtype=wide).requires_grad_() if affine else None for s in (2, 3))
+    running = [torch.full((C,), 4.0, dtype=wide), torch.full((C,), 2.0, dtype=wide)]
+    assert norm_fused.suits(x, added)
+
+    mine = [r.clone() for r in running]
+    y = ops.batch_norm(x, *mine, weight, bias, training, 0.3, added=added, rectify=rectify, engine="handmade")
+    grad = _random(N, C, H, W, seed=4, dtype=dtype)
+    leaves = [t for t in (x, weight, bias, added) if t is not None]
+    got = torch.autograd.grad(y, leaves, grad)
+
+    theirs = [r.double() for r in running]
+    copies = [None if t is None else t.detach().double().requires_grad_() for t in (x, weight, bias, added)]
+    truth = F.batch_norm(copies[0], *theirs, copies[1], copies[2], training, 0.3)
+    truth = truth if added is None else truth + copies[3]
+    # Where rounding has turned a small positive number into 0 or back, the rectifier may decide either way.
+    truth = torch.where(y > 0, truth, 0 * truth) if rectify else truth
+    expected = torch.autograd.grad(truth, [t for t in copies if t is not None], grad.double())
+
+    tolerance = {"rtol": 3e-2, "atol": 5e-2} if dtype == torch.bfloat16 else {"rtol": 1e-3, "atol": 2e-4}
+    assert y.dtype == dtype
+    assert y.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(y.double(), truth, **tolerance)
+    for a, b in zip(got, expected, strict=True):
+        assert a.dtype in (dtype, wide)
+        scale = max(1.0, b.abs().max().item())
+        torch.testing.assert_close(a.double() / scale, b / scale, **tolerance)
+    for a, b in zip(mine, theirs, strict=True):
+        torch.testing.assert_close(a.double(), b, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_gradients_equal_finite_differences_twice(training) -> None:
+    running = (torch.zeros(2, dtype=torch.float64), torch.ones(2, dtype=torch.float64))
+
+    def block_end(x, weight, bias, added):
+        return ops.batch_norm(
+            x, *running, weight, bias, training, 0.0, added=added, rectify=True, engine="handmade"
+        )
+
+    inputs = [
+        t.requires_grad_()
+        for t in (_random(3, 2, 2, 2), _random(2, seed=1), _random(2, seed=2), _random(3, 2, 2, 2, seed=3))
+    ]
+    assert gradcheck(block_end, inputs)
+    assert gradgradcheck(block_end, inputs)
+
+
+def test_every_engine_finishes_with_shortcut_and_rectifier() -> None:
+    x, added = _random(4, 3, 5, 5, dtype=torch.float32), _random(4, 3, 5, 5, seed=1, dtype=torch.float32)
+    for layout in (torch.contiguous_format, torch.channels_last):
+        a, b = (t.contiguous(memory_format=layout) for t in (x, added))
+        expected = F.relu(F.batch_norm(a, None, None, training=True) + b)
+        for name in ("reference", "handmade", "native"):
+            got = ops.batch_norm(a, None, None, training=True, added=b, rectify=True, engine=name)
+            torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_large_mean_does_not_drown_the_variance() -> None:
+    x = _random(64, 3, 8, 8, dtype=torch.float32) + 1000
+    mean, variance = norm_fused.statistics(x)
+    torch.testing.assert_close(mean.double(), x.double().mean((0, 2, 3)), rtol=1e-6, atol=1e-4)
+    torch.testing.assert_close(
+        variance.double(), x.double().var((0, 2, 3), correction=0), rtol=1e-3, atol=1e-4
+    )
+
+
+def test_nan_passes_the_rectifier() -> None:
+    x = torch.ones(2, 1, 1, 2).contiguous(memory_format=torch.channels_last)
+    x[0, 0, 0, 0] = torch.nan
+    y = ops.batch_norm(x, torch.zeros(1), torch.ones(1), rectify=True, engine="handmade")
+    assert y.isnan().tolist() == [[[[True, False]]], [[[False, False]]]]

@@ -1,0 +1,87 @@
+"""Winograd's convolution against torch's in float64, gradient for gradient, on any map size and padding."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from plusx import ops
+from plusx.ops import winograd
+
+
+def _random(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def _assert_close(mine: torch.Tensor, truth: torch.Tensor) -> None:
+    """Equal up to rounding, which grows with the largest sums, not with each result."""
+    assert mine.shape == truth.shape
+    assert (mine.double() - truth).abs().max() <= 1e-4 * max(1.0, truth.abs().max().item())
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_sums_and_weight_gradients_equal_torchs(data) -> None:
+    N, C_in, C_out = (
+        data.draw(st.integers(1, high), label=name) for high, name in ((5, "N"), (9, "in"), (9, "out"))
+    )
+    H, W = data.draw(st.integers(3, 14), label="H"), data.draw(st.integers(3, 14), label="W")
+    P = data.draw(st.tuples(st.integers(0, 2), st.integers(0, 2)), label="padding")
+    layout = data.draw(st.sampled_from([torch.contiguous_format, torch.channels_last]))
+    x = _random(N, C_in, H, W).contiguous(memory_format=layout)
+    weight = _random(C_out, C_in, 3, 3, seed=1)
+    bias = _random(C_out, seed=2) if data.draw(st.booleans(), label="bias") else None
+    size = (H + 2 * P[0] - 2, W + 2 * P[1] - 2)
+
+    wide = weight.double().requires_grad_()
+    truth = F.conv2d(x.double(), wide, None if bias is None else bias.double(), padding=P)
+    _assert_close(winograd.convolve(x, weight, bias, size, P), truth)
+    grad = _random(*truth.shape, seed=3).contiguous(memory_format=layout)
+    (expected,) = torch.autograd.grad(truth, wide, grad.double())
+    _assert_close(winograd.weight_gradient(x, grad, P), expected)
+
+
+@pytest.mark.parametrize("size", [4, 8, 13])
+def test_it_serves_the_handmade_engine_with_all_gradients(size, monkeypatch) -> None:
+    x = _random(40, 32, size, size).contiguous(memory_format=torch.channels_last).requires_grad_()
+    weight, bias = _random(48, 32, 3, 3, seed=1).requires_grad_(), _random(48, seed=2).requires_grad_()
+    calls: list[str] = []
+    for name in ("convolve", "weight_gradient"):
+        real = getattr(winograd, name)
+        monkeypatch.setattr(winograd, name, lambda *a, real=real, name=name: calls.append(name) or real(*a))
+    # This many tiles in a batch are worth the transform.
+    monkeypatch.setattr(winograd, "CHUNK_TILES", 40)
+    y = ops.conv2d(x, weight, bias, padding=1, engine="handmade")
+    grad = _random(*y.shape, seed=3)
+    got = torch.autograd.grad(y, (x, weight, bias), grad)
+    assert calls == ["convolve", "convolve", "weight_gradient"]
+    wide = [t.detach().double().requires_grad_() for t in (x, weight, bias)]
+    truth = F.conv2d(*wide, padding=1)
+    _assert_close(y.detach(), truth)
+    for mine, expected in zip(got, torch.autograd.grad(truth, wide, grad.double()), strict=True):
+        _assert_close(mine, expected)
+
+
+def test_what_it_cannot_do_faster_goes_another_way() -> None:
+    x, size, ones = torch.empty(64, 64, 16, 16), (16, 16), (1, 1)
+    assert winograd.suits(x, 64, (3, 3), size, ones, ones, ones, 1)
+    assert not winograd.suits(x.bfloat16(), 64, (3, 3), size, ones, ones, ones, 1)
+    assert not winograd.suits(x.double(), 64, (3, 3), size, ones, ones, ones, 1)
+    assert not winograd.suits(x, 64, (3, 3), (8, 8), (2, 2), ones, ones, 1)
+    assert not winograd.suits(x, 64, (3, 3), size, ones, ones, (2, 2), 1)
+    assert not winograd.suits(x, 64, (3, 3), size, ones, ones, ones, 2)
+    assert not winograd.suits(x, 64, (5, 5), size, ones, ones, ones, 1)
+    assert not winograd.suits(x[:, :8], 64, (3, 3), size, ones, ones, ones, 1)
+    assert not winograd.suits(x[:1], 64, (3, 3), size, ones, ones, ones, 1)
+    # A tile on a 2×2 map computes 16 pixels for 4.
+    assert not winograd.suits(x[..., :2, :2], 64, (3, 3), (2, 2), ones, ones, ones, 1)
+    assert not winograd.suits(x.to("meta"), 64, (3, 3), size, ones, ones, ones, 1)
+
+
+def test_the_same_bits_each_time() -> None:
+    x, weight = _random(50, 24, 8, 8), _random(24, 24, 3, 3, seed=1)
+    first, second = (winograd.convolve(x, weight, None, (8, 8), (1, 1)) for _ in range(2))
+    assert torch.equal(first, second)
+    first, second = (winograd.weight_gradient(x, first, (1, 1)) for _ in range(2))
+    assert torch.equal(first, second)
