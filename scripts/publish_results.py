@@ -23,18 +23,16 @@ FILES = (
 )
 WORDS = {
     "README.md": {
-        "head": "| command | epochs | test accuracy | with test-time views | training time |",
+        "head": "| command | numbers | epochs | test accuracy | with test-time views | training time |",
         "mean": "mean ± standard deviation of the {} seeds",
         "minutes": "min",
-        "measured": "Measured on {processor}, {threads} threads, {precision}; plusx {plusx}, torch {torch}; "
-        "{date}.",
+        "measured": "Measured on {processor}, {threads} threads; plusx {plusx}, torch {torch}; {date}.",
     },
     "README.zh-CN.md": {
-        "head": "| 命令 | 轮数 | 测试准确率 | 加测试时多视图 | 训练时间 |",
+        "head": "| 命令 | 数值类型 | 轮数 | 测试准确率 | 加测试时多视图 | 训练时间 |",
         "mean": "{} 个种子的平均值 ± 标准差",
         "minutes": "分钟",
-        "measured": "测量环境：{processor}，{threads} 线程，{precision}；plusx {plusx}，torch {torch}；"
-        "{date}。",
+        "measured": "测量环境：{processor}，{threads} 线程；plusx {plusx}，torch {torch}；{date}。",
     },
 }
 
@@ -44,7 +42,7 @@ def read(folder: Path, name: str) -> Any:
     return json.loads((folder / name).read_text(encoding="utf-8"))
 
 
-def row(command: str, epochs: int, runs: list[dict[str, Any]], minutes: str) -> str:
+def row(command: str, precision: str, runs: list[dict[str, Any]], minutes: str) -> str:
     """One row of the table: a run, or the mean of several with their spread."""
 
     def percent(key: str) -> str:
@@ -53,28 +51,36 @@ def row(command: str, epochs: int, runs: list[dict[str, Any]], minutes: str) -> 
         return f"{statistics.mean(values):.2f}{spread} %"
 
     time = statistics.mean(run["seconds"]["train"] for run in runs) / 60
-    cells = (command, epochs, percent("test_accuracy"), percent("test_accuracy_tta"), f"{time:.1f} {minutes}")
-    return "| " + " | ".join(map(str, cells)) + " |"
+    cells = (
+        command,
+        precision,
+        str(runs[0]["epochs"]),
+        percent("test_accuracy"),
+        percent("test_accuracy_tta"),
+    )
+    return f"| {' | '.join(cells)} | {time:.1f} {minutes} |"
 
 
 def table(words: dict[str, str], results: Path) -> str:
     """The table of every published run, each recipe's seeds together, and the machine they ran on."""
-    lines = [words["head"], "| --- | --- | --- | --- | --- |"]
+    lines = [words["head"], "| --- | --- | --- | --- | --- | --- |"]
     environments = []
-    for group in sorted(path for path in results.iterdir() if path.is_dir()):
+    for group in sorted({path.parents[1] for path in results.glob("*/*/result.json")}):
         folders = sorted(group.iterdir())
         runs = [read(folder, "result.json") for folder in folders]
-        environments += [read(folder, "environment.json") for folder in folders]
-        for folder, run in zip(folders, runs, strict=True):
-            command = (
-                f"[`{read(folder, 'environment.json')['command']}`](docs/results/{group.name}/{folder.name})"
-            )
-            lines.append(row(command, run["epochs"], [run], words["minutes"]))
+        places = [read(folder, "environment.json") for folder in folders]
+        environments += places
+        for folder, run, place in zip(folders, runs, places, strict=True):
+            command = f"[`{place['command']}`](docs/results/{group.name}/{folder.name})"
+            lines.append(row(command, place["precision"], [run], words["minutes"]))
         if len(runs) > 1:
-            mean = row(words["mean"].format(len(runs)), runs[0]["epochs"], runs, words["minutes"])
+            precision = ", ".join(dict.fromkeys(place["precision"] for place in places))
+            mean = row(words["mean"].format(len(runs)), precision, runs, words["minutes"])
             lines.append(re.sub(r"\| (\d+\.\d+ ± \d+\.\d+ %) \|", r"| **\1** |", mean, count=1))
-    facts = environments[0] | {"date": max(e["date"] for e in environments)[:10]}
-    return "\n".join([*lines, "", words["measured"].format(**facts)])
+    days = sorted({environment["date"][:10] for environment in environments})
+    date = days[0] if len(days) == 1 else f"{days[0]} – {days[-1]}"
+    measured = dict.fromkeys(words["measured"].format(**e | {"date": date}) for e in environments)
+    return "\n".join([*lines, "", *measured])
 
 
 def rewrite(text: str, new: str) -> str:

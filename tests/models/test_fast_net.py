@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
+import plusx
+from plusx import ops
 from plusx.models import FastNet, create_model
 from plusx.models.fast import Whiten
 
@@ -98,3 +101,21 @@ def test_blocks_are_residual_and_in_the_plain_twin_are_not():
         block = FastNet(residual=residual).block2.eval()
         nn.init.zeros_(block.bn2.weight)
         torch.testing.assert_close(block(x), x if residual else torch.zeros_like(x))
+
+
+def test_a_handmade_step_calls_none_of_torchs_layers() -> None:
+    called: set[str] = set()
+
+    class Recorder(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            called.add(func.overloadpacket.__name__)
+            return func(*args, **(kwargs or {}))
+
+    net = create_model("fast", num_classes=10).to(memory_format=torch.channels_last)
+    pictures = torch.randn(40, 3, 32, 32).contiguous(memory_format=torch.channels_last)
+    with plusx.engine("handmade"), Recorder():
+        ops.cross_entropy(net(pictures), torch.arange(40) % 10, label_smoothing=0.2).backward()
+    assert {"convolve", "weight_gradient"} <= called
+    layers = ("conv", "pool", "norm", "linear", "addmm", "log_softmax", "nll_loss", "relu", "threshold")
+    of_torch = called - {"convolve"}
+    assert [name for name in sorted(of_torch) if any(layer in name for layer in layers)] == []

@@ -8,7 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from plusx.ops import loops
+from plusx.ops.average_loops import average_loops
 from plusx.ops.chunks import chunks
+from plusx.ops.cores import share as share_work
 from plusx.ops.shape import Pair
 from plusx.ops.windows import Geometry, empty, layout_of, taps
 
@@ -26,6 +29,9 @@ class AveragePool(torch.autograd.Function):
         ctx.size, ctx.geometry = size, geometry
         ctx.layout = layout_of(x)
         y = empty(x, geometry.out, x.dtype, ctx.layout)
+        if loops.serve(x):
+            _run_loops(0, x, n, size, geometry, y, ctx.layout)
+            return y
         for chunk in chunks(x):
             total = torch.zeros_like(y[chunk], dtype=n.dtype)
             for _, there, here in taps(size, geometry):
@@ -51,6 +57,11 @@ class Spread(torch.autograd.Function):
         ctx.save_for_backward(n)
         ctx.size, ctx.geometry = size, geometry
         dx = empty(grad, size, grad.dtype, layout)
+        # Where windows overlap, the loops would round a sum in bfloat16 after each window.
+        apart = geometry.stride[0] >= geometry.K[0] and geometry.stride[1] >= geometry.K[1]
+        if loops.serve(grad) and (apart or grad.dtype != torch.bfloat16):
+            _run_loops(1, grad, n, size, geometry, dx, layout)
+            return dx
         for chunk in chunks(dx):
             total, share = torch.zeros_like(dx[chunk], dtype=n.dtype), grad[chunk] / n
             for _, there, here in taps(size, geometry):
@@ -63,6 +74,23 @@ class Spread(torch.autograd.Function):
         """Back to the mean."""
         (n,) = ctx.saved_tensors
         return AveragePool.apply(v, n, ctx.size, ctx.geometry), None, None, None, None
+
+
+def _run_loops(
+    which: int,
+    source: Tensor,
+    n: Tensor,
+    size: Pair,
+    geometry: Geometry,
+    target: Tensor,
+    layout: torch.memory_format,
+) -> None:
+    """Forward (0) from x to y, or backward (1) from ∂L/∂y to ∂L/∂x."""
+    K, *rest = geometry
+    run, steps, counts = average_loops(*K)[which], tuple(rest), n.numpy()
+    C = source.shape[1] if layout == torch.channels_last else 1
+    read, written = loops.as_pictures(source, layout), loops.as_pictures(target, layout)
+    share_work(lambda part: run(read[part], C, size, steps, counts, written[part]), len(read))
 
 
 class GlobalAveragePool(torch.autograd.Function):

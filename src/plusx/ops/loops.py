@@ -32,6 +32,13 @@ def as_array(x: Tensor) -> np.ndarray[Any, Any]:
     return x.view(torch.uint16).numpy() if x.dtype == torch.bfloat16 else x.numpy()
 
 
+def as_pictures(x: Tensor, layout: torch.memory_format) -> np.ndarray[Any, Any]:
+    """(N, H·W·C) if channels come last, else (N·C, H·W); a view if x has this layout already."""
+    x = x.detach().contiguous(memory_format=layout)
+    flat = x.permute(0, 2, 3, 1).flatten(1) if layout == torch.channels_last else x.flatten(2).flatten(0, 1)
+    return as_array(flat)
+
+
 def compiled(function: Any) -> Any:
     """Compile to machine code at the first call, keep it on disk, and run it without Python's global lock.
 

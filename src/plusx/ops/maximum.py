@@ -6,7 +6,6 @@ O[y, x, c] = max_{0 ≤ i,j < K} I[y·s + i, x·s + j, c]
 from math import prod
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -105,7 +104,7 @@ class Gather(torch.autograd.Function):
 def _forward_in_loops(x: Tensor, geometry: Geometry, first: Tensor, y: Tensor, winner: Tensor) -> None:
     K, *rest = geometry
     size, steps = (x.shape[2], x.shape[3]), tuple(rest)
-    pictures, best, won = (_as_pictures(t, layout_of(winner)) for t in (x, y, winner))
+    pictures, best, won = (loops.as_pictures(t, layout_of(winner)) for t in (x, y, winner))
     first_taps = first.numpy()
     lowest = loops.as_array(x.new_full((), -torch.inf))[()]
     forward, _, plane_forward, _ = max_loops(*K, won.dtype.type)
@@ -122,7 +121,7 @@ def _forward_in_loops(x: Tensor, geometry: Geometry, first: Tensor, y: Tensor, w
 def _scatter_in_loops(grad: Tensor, winner: Tensor, geometry: Geometry, dx: Tensor) -> None:
     K, *rest = geometry
     size, steps = (dx.shape[2], dx.shape[3]), tuple(rest)
-    gradients, won, pixels = (_as_pictures(t, layout_of(winner)) for t in (grad, winner, dx))
+    gradients, won, pixels = (loops.as_pictures(t, layout_of(winner)) for t in (grad, winner, dx))
     _, backward, _, plane_backward = max_loops(*K, won.dtype.type)
 
     def work(part: slice) -> None:
@@ -132,13 +131,6 @@ def _scatter_in_loops(grad: Tensor, winner: Tensor, geometry: Geometry, dx: Tens
             plane_backward(gradients[part], size, steps, won[part], pixels[part])
 
     share(work, len(pixels))
-
-
-def _as_pictures(x: Tensor, layout: torch.memory_format) -> "np.ndarray[Any, Any]":
-    """(N, H·W·C) if channels come last, else (N·C, H·W); a view if x has this layout already."""
-    x = x.detach().contiguous(memory_format=layout)
-    flat = x.permute(0, 2, 3, 1).flatten(1) if layout == torch.channels_last else x.flatten(2).flatten(0, 1)
-    return loops.as_array(flat)
 
 
 class GlobalMaxPool(torch.autograd.Function):

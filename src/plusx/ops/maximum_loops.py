@@ -77,26 +77,17 @@ def max_loops(K_h: int, K_w: int, taps: type[np.unsignedinteger[Any]]) -> tuple[
         (H, W), (s_h, s_w), (start_h, start_w), (d_h, d_w), (H_out, W_out) = size, *geometry
         for n in range(len(x)):
             for p in range(H_out):
-                top = p * s_h - start_h
                 for q in range(W_out):
-                    left = q * s_w - start_w
+                    top, left = p * s_h - start_h, q * s_w - start_w
                     largest, holder = lowest, first_taps[p, q]
-                    if top >= 0 and top + (K_h - 1) * d_h < H and left >= 0 and left + (K_w - 1) * d_w < W:
-                        for i in range(K_h):
-                            for j in range(K_w):
-                                new = x[n, (top + i * d_h) * W + left + j * d_w]
+                    for i in range(K_h):
+                        for j in range(K_w):
+                            row, column = top + i * d_h, left + j * d_w
+                            if 0 <= row < H and 0 <= column < W:
+                                new = x[n, row * W + column]
                                 larger = (wide(new) > wide(largest)) | (wide(new) != wide(new))
                                 largest = new if larger else largest
                                 holder = taps(i * K_w + j) if larger else holder
-                    else:
-                        for i in range(K_h):
-                            for j in range(K_w):
-                                row, column = top + i * d_h, left + j * d_w
-                                if 0 <= row < H and 0 <= column < W:
-                                    new = x[n, row * W + column]
-                                    larger = (wide(new) > wide(largest)) | (wide(new) != wide(new))
-                                    largest = new if larger else largest
-                                    holder = taps(i * K_w + j) if larger else holder
                     y[n, p * W_out + q] = largest
                     winner[n, p * W_out + q] = holder
 

@@ -70,5 +70,6 @@ def environment(device: torch.device, precision: torch.dtype) -> dict[str, str |
         "processor": processor(),
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
         "precision": str(precision).removeprefix("torch."),
     }

@@ -328,5 +328,6 @@ class Trainer:
         return (
             f"{self.recipe.model.name}, {parameters:,} parameters · "
             f"{self.dataset.name}, {len(self.labels):,} pictures · "
-            f"{self.recipe.training.epochs} epochs, seed {self.recipe.training.seed} · {where}, {number_type}"
+            f"{self.recipe.training.epochs} epochs, seed {self.recipe.training.seed} · "
+            f"{where}, {number_type}, engine {self.recipe.training.engine}"
         )
