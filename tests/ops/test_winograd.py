@@ -50,8 +50,7 @@ def test_it_serves_the_handmade_engine_with_all_gradients(size, monkeypatch) -> 
     for name in ("convolve", "weight_gradient"):
         real = getattr(winograd, name)
         monkeypatch.setattr(winograd, name, lambda *a, real=real, name=name: calls.append(name) or real(*a))
-    # This many tiles in a batch are worth the transform.
-    monkeypatch.setattr(winograd, "CHUNK_TILES", 40)
+    monkeypatch.setattr(winograd, "MIN_WORK", 1)
     y = ops.conv2d(x, weight, bias, padding=1, engine="handmade")
     grad = _random(*y.shape, seed=3)
     got = torch.autograd.grad(y, (x, weight, bias), grad)
@@ -64,7 +63,7 @@ def test_it_serves_the_handmade_engine_with_all_gradients(size, monkeypatch) -> 
 
 
 def test_what_it_cannot_do_faster_goes_another_way() -> None:
-    x, size, ones = torch.empty(64, 64, 16, 16), (16, 16), (1, 1)
+    x, size, ones = torch.empty(200, 64, 16, 16), (16, 16), (1, 1)
     assert winograd.suits(x, 64, (3, 3), size, ones, ones, ones, 1)
     assert not winograd.suits(x.bfloat16(), 64, (3, 3), size, ones, ones, ones, 1)
     assert not winograd.suits(x.double(), 64, (3, 3), size, ones, ones, ones, 1)

@@ -1,6 +1,7 @@
 """`plusx bench ops` and `plusx bench train`."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -72,5 +73,6 @@ def _deliver(
     if as_json:
         print(json.dumps(result, indent=2))
         return
-    Console().print(table)
+    # What is not a terminal, a file or a pipe, has no width to fit.
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
     print(f"\nwritten: {out / f'bench-{name}.json'}, {out / f'bench-{name}.png'}")

@@ -200,5 +200,6 @@ def _equal(results: dict[str, Tensor], exact: bool, dtype: str) -> bool:
     a, b = results["handmade"].detach(), results["native"].detach()
     if exact:
         return torch.equal(a, b)
-    distance, length = (a.double() - b.double()).norm().item(), b.double().norm().item()
+    distance: float = (a.double() - b.double()).norm().item()
+    length: float = b.double().norm().item()
     return distance <= (1e-2 if dtype == "float32" else 1e-1) * length

@@ -21,6 +21,7 @@ errors are some ten times those of the plain sum: harmless in float32, too many 
 Source: Lavin and Gray 2015, arXiv 1509.09308, section 4.1: F(4×4, 3×3).
 """
 
+import threading
 from collections.abc import Sequence
 
 import torch
@@ -31,8 +32,8 @@ from plusx.ops.winograd_loops import gradient_tiles, input_tiles, output_pixels
 
 CHUNK_TILES = 128
 """So many tiles at a time: enough rows for a fast matrix product, few enough to stay in the cache."""
-MIN_CHANNELS = 24
-"""With fewer, transforming costs more than the saved products."""
+MIN_WEIGHTS, MIN_WORK = 24 * 64, 2**23
+"""With fewer C_in · C_out, or tiles · C_in · C_out, transforming costs more than the saved products."""
 
 
 def _kernel_transform(like: Tensor) -> Tensor:
@@ -55,14 +56,15 @@ def suits(
 ) -> bool:
     """Whether this is the faster way: 3×3 taps at stride 1, many channels, float32 on the processor."""
     tiles = -(-size[0] // 4) * -(-size[1] // 4)
+    weights = x.shape[1] * C_out
     return (
         x.device.type == "cpu"
         and x.dtype == torch.float32
         and tuple(kernel_size) == (3, 3)
         and {*stride, *dilation, groups} == {1}
         and all(0 <= o <= 2 for o in offset)
-        and min(x.shape[1], C_out) >= MIN_CHANNELS
-        and x.shape[0] * tiles >= CHUNK_TILES
+        and weights >= MIN_WEIGHTS
+        and x.shape[0] * tiles * weights >= MIN_WORK
         and 36 * tiles <= 0.6 * 9 * size[0] * size[1]
     )
 
@@ -85,7 +87,7 @@ def convolve(
     @torch.no_grad()
     def work(part: slice) -> None:
         chunk = max(1, CHUNK_TILES // (rows * columns))
-        tiles, products = (_tiles(chunk * rows * columns, C) for C in (C_in, C_out))
+        tiles, products = (_tiles(k, chunk * rows * columns, C) for k, C in enumerate((C_in, C_out)))
         for first in range(part.start, part.stop, chunk):
             some = slice(first, min(first + chunk, part.stop))
             count = (some.stop - some.start) * rows * columns
@@ -106,7 +108,7 @@ def weight_gradient(x: Tensor, grad: Tensor, offset: Sequence[int]) -> Tensor:
     @torch.no_grad()
     def work(part: slice) -> Tensor:
         chunk = max(1, CHUNK_TILES // (rows * columns))
-        tiles, spread = (_tiles(chunk * rows * columns, C) for C in (C_in, C_out))
+        tiles, spread = (_tiles(k, chunk * rows * columns, C) for k, C in enumerate((C_in, C_out)))
         total = x.new_zeros(36, C_in, C_out)
         for first in range(part.start, part.stop, chunk):
             some = slice(first, min(first + chunk, part.stop))
@@ -126,6 +128,19 @@ def _rows_of_pixels(x: Tensor) -> Tensor:
     return x.detach().permute(0, 2, 3, 1).contiguous().flatten(2)
 
 
-def _tiles(count: int, channels: int) -> Tensor:
+class _Scratch(threading.local):
+    """Memory that a thread keeps for its tiles: fresh memory would come from the system page by page."""
+
+    def __init__(self) -> None:
+        self.rooms: dict[int, Tensor] = {}
+
+
+_scratch = _Scratch()
+
+
+def _tiles(room: int, count: int, channels: int) -> Tensor:
     """Room for transformed tiles, and one more: rows a power of two apart would compete for cache lines."""
-    return torch.empty(36, count + 1, channels)
+    size = 36 * (count + 1) * channels
+    if room not in _scratch.rooms or _scratch.rooms[room].numel() < size:
+        _scratch.rooms[room] = torch.empty(size)
+    return _scratch.rooms[room][:size].view(36, count + 1, channels)
