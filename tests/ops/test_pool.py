@@ -11,6 +11,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.nn import functional as F
 
 from plusx import ops
+from plusx.ops import loops
 
 CASES = [
     # kernel_size, stride, padding, ceil_mode
@@ -39,9 +40,12 @@ def test_the_lessons_example(name) -> None:
 
 
 @pytest.mark.parametrize(("kernel_size", "stride", "padding", "ceil_mode"), CASES)
+@pytest.mark.parametrize("compiled", [True, False])
 def test_engines_agree_and_gradients_equal_finite_differences_twice(
-    kernel_size, stride, padding, ceil_mode
+    kernel_size, stride, padding, ceil_mode, compiled, monkeypatch
 ) -> None:
+    if not compiled:
+        monkeypatch.setattr(loops, "serve", lambda *tensors: False)
     x = _picture(2, 2, 5, 6)
     functions = [
         lambda x, name: ops.max_pool2d(x, kernel_size, stride, padding, 1, ceil_mode, engine=name),
@@ -60,15 +64,18 @@ def test_engines_agree_and_gradients_equal_finite_differences_twice(
         assert gradgradcheck(lambda x, pool=pool: pool(x, "handmade"), (x,))
 
 
+@pytest.mark.parametrize("compiled", [True, False])
 @pytest.mark.parametrize("pool", [ops.global_max_pool2d, ops.global_avg_pool2d])
-def test_global_pooling(pool) -> None:
+def test_global_pooling(pool, compiled, monkeypatch) -> None:
+    if not compiled:
+        monkeypatch.setattr(loops, "serve", lambda *tensors: False)
     x = _picture(2, 3, 4, 5)
     truth = pool(x.detach(), engine="reference")
     assert truth.shape == (2, 3, 1, 1)
     for name in ("handmade", "native"):
         torch.testing.assert_close(pool(x, engine=name), truth)
-    assert gradcheck(pool, (x,))
-    assert gradgradcheck(pool, (x,))
+    assert gradcheck(lambda x: pool(x, engine="handmade"), (x,))
+    assert gradgradcheck(lambda x: pool(x, engine="handmade"), (x,))
     with pytest.raises(ValueError, match="at least one pixel"):
         pool(torch.zeros(1, 1, 0, 3))
 
@@ -127,7 +134,9 @@ def test_ties_go_to_the_first_and_nan_passes() -> None:
     (grad,) = torch.autograd.grad(y, x, torch.tensor([[[[10.0, 20.0]]]]))
     assert grad.tolist() == [[[[0, 10, 0], [0, 0, 20]]]]
     flat = torch.full((1, 1, 2, 2), 3.0, requires_grad=True)
-    assert torch.autograd.grad(ops.global_max_pool2d(flat), flat)[0].tolist() == [[[[1, 0], [0, 0]]]]
+    assert torch.autograd.grad(ops.global_max_pool2d(flat, engine="handmade"), flat)[0].tolist() == [
+        [[[1, 0], [0, 0]]]
+    ]
 
 
 def test_a_window_of_minus_infinity_sends_its_gradient_to_a_real_pixel() -> None:
@@ -142,7 +151,11 @@ def test_a_window_of_minus_infinity_sends_its_gradient_to_a_real_pixel() -> None
 
 def test_a_batch_larger_than_one_chunk(monkeypatch) -> None:
     x = _picture(5, 2, 6, 6)
-    for pool in (lambda: ops.max_pool2d(x, 3, 2, 1), lambda: ops.avg_pool2d(x, 3, 2, 1)):
+    monkeypatch.setattr(loops, "serve", lambda *tensors: False)
+    for pool in (
+        lambda: ops.max_pool2d(x, 3, 2, 1, engine="handmade"),
+        lambda: ops.avg_pool2d(x, 3, 2, 1, engine="handmade"),
+    ):
         whole = pool()
         whole_gradient = torch.autograd.grad(whole.sin().sum(), x)
         with monkeypatch.context() as patch:

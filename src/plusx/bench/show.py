@@ -44,7 +44,7 @@ def steps_table(result: dict[str, Any]) -> Table:
             row["network"],
             row["way"],
             f"{row['pictures']} of {row['size']}×{row['size']}",
-            f"{row['images_per_second']:,.0f}",
+            f"{row['images_per_second']:,.3g}",
             f"{row['seconds_per_50000']:,.0f} s",
             f"{row['images_per_second'] / _slowest(result, row['network']):.2f}",
         )
@@ -102,7 +102,7 @@ def draw_steps(result: dict[str, Any]) -> bytes:
         for network, place in zip(networks, axes, strict=True):
             mine = [next(r for r in rows if (r["network"], r["way"]) == (network, way)) for way in ways]
             bars = place.barh(ways, [r["images_per_second"] for r in mine], color=colours[: len(ways)])
-            place.bar_label(bars, [f"{r['images_per_second']:,.0f}" for r in mine], padding=3, fontsize=8)
+            place.bar_label(bars, [f"{r['images_per_second']:,.3g}" for r in mine], padding=3, fontsize=8)
             place.invert_yaxis()
             place.set_title(network, loc="left", color=LIGHT.muted, fontsize=10)
             place.tick_params(axis="y", labelsize=8)

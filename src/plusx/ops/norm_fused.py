@@ -11,9 +11,6 @@ from plusx.ops.cores import share
 from plusx.ops.loops import as_array, serve
 from plusx.ops.precision import as_given
 
-WORTH = 2**22
-"""With fewer values, waking the other cores for each pass costs more than the saved passes."""
-
 
 def suits(x: Tensor, added: Tensor | None) -> bool:
     """Whether the compiled loops take this: plain channels-last pictures on the processor, one dtype."""
