@@ -51,6 +51,7 @@ def test_it_serves_the_handmade_engine_with_all_gradients(size, monkeypatch) -> 
         real = getattr(winograd, name)
         monkeypatch.setattr(winograd, name, lambda *a, real=real, name=name: calls.append(name) or real(*a))
     monkeypatch.setattr(winograd, "MIN_WORK", 1)
+    monkeypatch.setattr(winograd, "MIN_TILES", 1)
     y = ops.conv2d(x, weight, bias, padding=1, engine="handmade")
     grad = _random(*y.shape, seed=3)
     got = torch.autograd.grad(y, (x, weight, bias), grad)

@@ -32,8 +32,8 @@ from plusx.ops.winograd_loops import gradient_tiles, input_tiles, output_pixels
 
 CHUNK_TILES = 128
 """So many tiles at a time: enough rows for a fast matrix product, few enough to stay in the cache."""
-MIN_WEIGHTS, MIN_WORK = 24 * 64, 2**23
-"""With fewer C_in · C_out, or tiles · C_in · C_out, transforming costs more than the saved products."""
+MIN_WEIGHTS, MIN_TILES, MIN_WORK = 24 * 64, 256, 2**23
+"""With fewer C_in · C_out, tiles, or both multiplied, transforming costs more than the saved products."""
 
 
 def _kernel_transform(like: Tensor) -> Tensor:
@@ -64,6 +64,7 @@ def suits(
         and {*stride, *dilation, groups} == {1}
         and all(0 <= o <= 2 for o in offset)
         and weights >= MIN_WEIGHTS
+        and x.shape[0] * tiles >= MIN_TILES
         and x.shape[0] * tiles * weights >= MIN_WORK
         and 36 * tiles <= 0.6 * 9 * size[0] * size[1]
     )
