@@ -3,18 +3,19 @@
 O[y, x, c] = Σ_i Σ_j Σ_d W[i, j, d, c] · I[y·s + i, x·s + j, d] + b[c]
 """
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from plusx.ops import reference, winograd
-from plusx.ops.engines import resolve
+from plusx.ops import reference, strips, winograd
+from plusx.ops.engines import Engine, asked
 from plusx.ops.lesson_layout import each_picture, to_lesson, vector
 from plusx.ops.precision import as_given, for_product
 from plusx.ops.routes import convolve, weight_gradient
 from plusx.ops.shape import IntOrPair, Padding, Pair, edges, output_size, pair, span
+from plusx.ops.strips import StripConvolution
 
 
 class Geometry(NamedTuple):
@@ -167,11 +168,9 @@ def conv2d(
     H, W = x.shape[2], x.shape[3]
     size = output_size((H, W), K, s, padding, d)
     (top, bottom), (left, right) = edges((H, W), K, s, padding, d)
-    faster = winograd.suits(x, weight.shape[0], K, size, s, (top, left), d, groups)
-    chosen = resolve(engine, "handmade" if faster else "native")
-    if chosen != "native":
-        x, weight, bias = for_product(x), for_product(weight), for_product(bias)
-    match chosen:
+    x, weight, bias = for_product(x), for_product(weight), for_product(bias)
+    geometry = Geometry(s, (top, left), d, groups, size)
+    match asked(engine) or _fastest(x, weight, geometry):
         case "reference":
             kernel, b = to_lesson(weight, (2, 3, 1, 0)), vector(bias)
             return each_picture(
@@ -181,11 +180,22 @@ def conv2d(
                 size,
             )
         case "handmade":
-            return Convolution.apply(x, weight, bias, Geometry(s, (top, left), d, groups, size))  # type: ignore[no-any-return]
+            return Convolution.apply(x, weight, bias, geometry)  # type: ignore[no-any-return]
+        case "strips":
+            return StripConvolution.apply(x, weight, bias, top)  # type: ignore[no-any-return]
         case "native":
             if (top, left) != (bottom, right):
                 x, top, left = F.pad(x, (left, right, top, bottom)), 0, 0
             return F.conv2d(x, weight, bias, s, (top, left), d, groups)
+
+
+def _fastest(x: Tensor, weight: Tensor, geometry: Geometry) -> Engine | Literal["strips"]:
+    """What the benchmark (`plusx bench ops conv`) says is the fastest way for these sizes."""
+    stride, start, dilation, groups, size = geometry
+    if winograd.suits(x, weight.shape[0], weight.shape[2:], size, stride, start, dilation, groups):
+        return "handmade"
+    plain = {*stride, *dilation, groups} == {1} and start[0] == start[1] and size == tuple(x.shape[2:])
+    return "strips" if plain and strips.suits(x, weight, start[0]) else "native"
 
 
 def _check(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> None:

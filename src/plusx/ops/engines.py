@@ -58,8 +58,11 @@ def engine(name: str) -> Iterator[None]:
         _choice.name = outer
 
 
+def asked(name: str | None) -> Engine | None:
+    """Return the engine that was asked for, in the call or by the surrounding block; None for nobody did."""
+    return _choice.name if name is None else _checked(name)
+
+
 def resolve(name: str | None, default: Engine) -> Engine:
-    """Return the engine that counts: named in the call, surrounding, or the operation's default."""
-    if name is not None:
-        return _checked(name)
-    return _choice.name or default
+    """Return the engine that counts: the one asked for, or the operation's default."""
+    return asked(name) or default
