@@ -1,10 +1,12 @@
 """Work shared among the processor's cores: each takes pictures of its own, from first step to last."""
 
+import ctypes
 import functools
 import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 
@@ -28,7 +30,42 @@ def share(work: Callable[[slice], R], count: int) -> list[R]:
         return [work(slice(0, count))]
     bounds = [count * k // threads for k in range(threads + 1)]
     parts = [slice(*pair) for pair in itertools.pairwise(bounds)]
-    return list(_pool(torch.get_num_threads()).map(work, parts))
+    openmp = _openmp()
+    if openmp is None:
+        return list(_pool(torch.get_num_threads()).map(work, parts))
+    return _on_torchs_threads(openmp, work, parts)
+
+
+def _on_torchs_threads(openmp: ctypes.CDLL, work: Callable[[slice], R], parts: list[slice]) -> list[R]:
+    """Run an OpenMP region, as torch's own operations do.
+
+    After each operation torch's threads keep their cores busy for a while, waiting for the next one. Threads
+    of our own would have to compete with them.
+    """
+    results: list[Any] = [None] * len(parts)
+    errors: list[BaseException] = []
+
+    def each_thread(_: None) -> None:
+        try:
+            for k in range(openmp.omp_get_thread_num(), len(parts), openmp.omp_get_num_threads()):
+                results[k] = work(parts[k])
+        except BaseException as error:  # a C function can't pass it on
+            errors.append(error)
+
+    openmp.GOMP_parallel(_REGION(each_thread), None, len(parts), 0)
+    if errors:
+        raise errors[0]
+    return results
+
+
+_REGION = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+
+
+@functools.lru_cache(maxsize=1)
+def _openmp() -> ctypes.CDLL | None:
+    """The OpenMP library that came with torch, where it is GNU's; None elsewhere."""
+    path = Path(torch.__file__).parent / "lib" / "libgomp.so.1"
+    return ctypes.CDLL(str(path)) if path.exists() else None
 
 
 @functools.lru_cache(maxsize=1)

@@ -171,7 +171,7 @@ def batch_norm(
     if not training and (running_mean is None or running_var is None):
         raise ValueError("evaluation needs running_mean and running_var")
     fused = norm_fused.suits(x, added)
-    chosen = resolve(engine, "native")
+    chosen = resolve(engine, "handmade" if fused else "native")
     if chosen == "native":
         y = F.batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
         return _finish(y, added, rectify, chosen)

@@ -1,5 +1,6 @@
 """Batch normalisation, the shortcut's sum and the rectifier in one pass each way (channels-last)."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,9 @@ from plusx.ops import norm_loops
 from plusx.ops.cores import share
 from plusx.ops.loops import as_array, serve
 from plusx.ops.precision import as_given
+
+ROW = 1024
+"""Numbers in a row of the loops."""
 
 
 def suits(x: Tensor, added: Tensor | None) -> bool:
@@ -22,9 +26,10 @@ def suits(x: Tensor, added: Tensor | None) -> bool:
 
 def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean and variance (divided by the number of values) of each channel, in float32 at least."""
-    pixels = _pixels(x)
-    origin = _wide(x[0, :, 0, 0]).numpy()
-    first, second = sum(share(lambda part: norm_loops.sums(pixels[part], origin), len(pixels))) / len(pixels)
+    rows, origin = _rows(x), _wide(x[0, :, 0, 0]).numpy()
+    start = _tiled(origin, rows)
+    sums = sum(share(lambda part: norm_loops.sums(rows[part], start), len(rows)))
+    first, second = _by_channel(sums, x) / (x.numel() // x.shape[1])
     mean, variance = origin + first, np.maximum(second - first * first, 0)
     return torch.from_numpy(mean.astype(origin.dtype)), torch.from_numpy(variance.astype(origin.dtype))
 
@@ -56,17 +61,17 @@ class FusedNormalisation(torch.autograd.Function):
         scale = (variance + eps).rsqrt() if weight is None else (variance + eps).rsqrt() * weight
         shift = -mean * scale if bias is None else bias - mean * scale
         y = torch.empty_like(x)
-        pixels, out = _pixels(x), _pixels(y)
-        other = None if added is None else _pixels(added)
-        factors = [v.detach().to(mean.dtype).numpy() for v in (scale, shift)]
+        rows, out = _rows(x), _rows(y)
+        other = None if added is None else _rows(added)
+        factors = [_tiled(v.detach().to(mean.dtype).numpy(), rows) for v in (scale, shift)]
         floor = factors[0].dtype.type(0 if rectify else -np.inf)
 
         def work(part: slice) -> None:
             norm_loops.transform(
-                pixels[part], *factors, None if other is None else other[part], floor, out[part]
+                rows[part], *factors, None if other is None else other[part], floor, out[part]
             )
 
-        share(work, len(pixels))
+        share(work, len(rows))
         ctx.save_for_backward(x, y if rectify else x, weight, bias, added, mean, variance)
         ctx.eps, ctx.training, ctx.floor = eps, training, floor
         return y
@@ -78,40 +83,39 @@ class FusedNormalisation(torch.autograd.Function):
         if torch.is_grad_enabled():
             return (*_gradients_of_the_parts(ctx, grad), None, None, None, None, None)
         grad = grad.contiguous(memory_format=torch.channels_last)
-        g, out, pixels, floor = _pixels(grad), _pixels(y), _pixels(x), ctx.floor
-        centre = mean.numpy()
+        g, out, rows, floor = _rows(grad), _rows(y), _rows(x), ctx.floor
+        centre = _tiled(mean.numpy(), rows)
 
         def sums(part: slice) -> np.ndarray[Any, Any]:
             result: np.ndarray[Any, Any] = norm_loops.gradient_sums(
-                g[part], out[part], floor, pixels[part], centre
+                g[part], out[part], floor, rows[part], centre
             )
             return result
 
-        G, Gx = torch.from_numpy(sum(share(sums, len(pixels))))
+        G, Gx = torch.from_numpy(_by_channel(sum(share(sums, len(rows))), x))
         r = (variance.double() + ctx.eps).rsqrt()
         Gx = Gx * r
         scale = r if weight is None else r * weight.detach()
         dx = torch.empty_like(x)
         passed = None if added is None else torch.empty_like(x)
-        d, p = _pixels(dx), None if passed is None else _pixels(passed)
-        zero = torch.zeros_like(scale)
-        slope = scale * r * Gx / len(pixels) if ctx.training else zero
-        share_of_mean = scale * G / len(pixels) if ctx.training else zero
-        factors = [v.to(mean.dtype).numpy() for v in (scale, slope, share_of_mean)]
+        d, p = _rows(dx), None if passed is None else _rows(passed)
+        values, zero = x.numel() // x.shape[1], torch.zeros_like(scale)
+        slope = scale * r * Gx / values if ctx.training else zero
+        constant = mean.double() * slope - scale * G / values if ctx.training else zero
+        factors = [_tiled(v.to(mean.dtype).numpy(), rows) for v in (scale, slope, constant)]
 
         def work(part: slice) -> None:
             norm_loops.input_gradient(
                 g[part],
                 out[part],
                 floor,
-                pixels[part],
-                centre,
+                rows[part],
                 *factors,
                 d[part],
                 None if p is None else p[part],
             )
 
-        share(work, len(pixels))
+        share(work, len(rows))
         parameter_gradients = [v.to(w.dtype) if w is not None else None for v, w in ((Gx, weight), (G, bias))]
         return (dx, *parameter_gradients, passed, None, None, None, None, None)
 
@@ -134,8 +138,27 @@ def _wide(x: Tensor) -> Tensor:
     return x.detach().to(torch.promote_types(x.dtype, torch.float32)).contiguous()
 
 
-def _pixels(x: Tensor) -> "np.ndarray[Any, Any]":
-    """(N, C, H, W) → (N·H·W, C), a view if x is channels-last."""
-    return as_array(
-        x.detach().contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1).flatten(0, 2)
-    )
+def _rows(x: Tensor) -> "np.ndarray[Any, Any]":
+    """(N, C, H, W) → (rows, pixels · C), a view if x is channels-last.
+
+    Several pixels make a row: entering a loop costs as much as a few dozen of its numbers.
+    """
+    pixels = math.gcd(x.numel() // x.shape[1], _power_of_two(ROW // x.shape[1]))
+    plain = x.detach().contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1)
+    return as_array(plain.reshape(-1, pixels * x.shape[1]))
+
+
+def _power_of_two(n: int) -> int:
+    """The largest one that is not above n; 1 for n < 1."""
+    return 1 << max(0, n.bit_length() - 1)
+
+
+def _tiled(v: "np.ndarray[Any, Any]", rows: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    """A factor for each channel → one for each number of a row."""
+    return np.tile(v, rows.shape[1] // len(v))
+
+
+def _by_channel(sums: Any, x: Tensor) -> "np.ndarray[Any, Any]":
+    """Sums (2, pixels · C) over rows → (2, C)."""
+    total: np.ndarray[Any, Any] = sums.reshape(2, -1, x.shape[1]).sum(1)
+    return total

@@ -52,11 +52,13 @@ def lay_out(x: Tensor, gap: int) -> Tensor:
     """
     N, C, H, W = x.shape
     in_a_strip = min(N, (COLUMNS + gap) // (W + gap))
-    strips = -(-N // in_a_strip)
-    padded = x.new_zeros(strips * in_a_strip, H, W + gap, C)
-    padded[:N, :, :W] = x.permute(0, 2, 3, 1)
-    strip = padded.unflatten(0, (strips, in_a_strip)).transpose(1, 2).flatten(2, 3)
-    return strip.permute(0, 3, 1, 2)
+    whole, rest = divmod(N, in_a_strip)
+    strips = x.new_zeros(whole + (rest > 0), H, in_a_strip, W + gap, C)
+    maps = x.permute(0, 2, 3, 1)
+    strips[:whole, :, :, :W] = maps[: whole * in_a_strip].unflatten(0, (whole, in_a_strip)).transpose(1, 2)
+    if rest:
+        strips[whole, :, :rest, :W] = maps[-rest:].transpose(0, 1)
+    return strips.flatten(2, 3).permute(0, 3, 1, 2)
 
 
 class StripConvolution(torch.autograd.Function):

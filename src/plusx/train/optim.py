@@ -39,7 +39,7 @@ def orthogonalise(matrix: Tensor, steps: int = 3) -> Tensor:
 class Muon(torch.optim.Optimizer):
     """Momentum, then a step along the orthogonalised direction; filters are kept at one norm.
 
-    For a filter bank W of shape (C_out, C_in, K, K), seen as a C_out × C_in·K² matrix:
+    For a filter bank W of shape (C_out, C_in, K, K), seen as a C_out × K²·C_in matrix:
 
         M ← momentum · M + G
         W ← W · sqrt(C_out) / ‖W‖
@@ -70,7 +70,10 @@ class Muon(torch.optim.Optimizer):
                     state["momentum_buffer"] = torch.zeros_like(weight)
                 buffer = state["momentum_buffer"].mul_(group["momentum"]).add_(gradient)
                 direction = gradient.add(buffer, alpha=group["momentum"])
-                turn = orthogonalise(direction.flatten(1).to(self.dtype)).view_as(weight)
+                matrix = direction.permute(
+                    0, 2, 3, 1
+                )  # in the order of channels-last memory: nothing is copied
+                turn = orthogonalise(matrix.flatten(1).to(self.dtype)).view_as(matrix).permute(0, 3, 1, 2)
                 weight.mul_(len(weight) ** 0.5 / weight.norm())
                 weight.add_(turn, alpha=-group["lr"])
 
