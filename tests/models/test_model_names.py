@@ -10,10 +10,10 @@ IMAGENET = (18, 34, 50, 101, 152)
 CIFAR = (20, 32, 44, 56, 110)
 
 
-def test_the_names_are_the_two_families_the_fast_net_and_their_plain_twins():
+def test_the_names_are_the_two_families_the_fast_nets_and_their_plain_twins():
     numbers = (*IMAGENET, *CIFAR)
-    residual = {"fast", *(f"resnet{depth}" for depth in numbers)}
-    plain = {"fast-plain", *(f"plain{depth}" for depth in numbers)}
+    residual = {"fast", "fast-relu", *(f"resnet{depth}" for depth in numbers)}
+    plain = {"fast-plain", "fast-relu-plain", *(f"plain{depth}" for depth in numbers)}
     assert len(model_names()) == len(set(model_names()))
     assert set(model_names()) == residual | plain
 
@@ -23,7 +23,7 @@ def test_the_names_are_the_two_families_the_fast_net_and_their_plain_twins():
     [
         ([f"resnet{depth}" for depth in IMAGENET], ResNet, 1000),
         ([f"resnet{depth}" for depth in CIFAR], CifarResNet, 10),
-        (["fast", "fast-plain"], FastNet, 10),
+        (["fast", "fast-plain", "fast-relu"], FastNet, 10),
         (["plain34"], ResNet, 1000),
         (["plain56"], CifarResNet, 10),
     ],

@@ -101,6 +101,17 @@ def test_relu() -> None:
     assert ops.relu(torch.tensor(-2.0), engine="handmade") == 0
 
 
+def test_hardswish() -> None:
+    x = torch.tensor([-5.0, -3.0, -1.5, -0.0, 1.0, 3.0, 7.0, torch.nan], dtype=torch.float64).requires_grad_()
+    expected = ops.hardswish(x.detach(), engine="reference")
+    for name in ("handmade", "native"):
+        torch.testing.assert_close(ops.hardswish(x, engine=name), expected, equal_nan=True)
+    away_from_knees = _random(3, 4).detach().clamp(-2.5, 2.5) + torch.tensor([0.0, 7.0, -7.0, 0.3])
+    away_from_knees.requires_grad_()
+    assert gradcheck(lambda x: ops.hardswish(x, engine="handmade"), (away_from_knees,))
+    assert gradgradcheck(lambda x: ops.hardswish(x, engine="handmade"), (away_from_knees,))
+
+
 @pytest.mark.parametrize("shape", [(3, 5), (2, 3, 5), (5,), (0, 5)])
 def test_linear(shape) -> None:
     x, weight, bias = _random(*shape), _random(4, 5), _random(4)

@@ -1,4 +1,4 @@
-"""Normalisation, shortcut and rectifier in one pass, against torch's three layers in float64."""
+"""Normalisation, shortcut and activation in one pass, against torch's three layers in float64."""
 
 import pytest
 import torch
@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from plusx import ops
 from plusx.ops import norm_fused
+from plusx.ops.norm_loops import ACTIVATIONS
 
 
 def _random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.Tensor:
@@ -23,9 +24,10 @@ def test_values_gradients_and_statistics_equal_torchs(data) -> None:
         data.draw(st.integers(low, 7), label=name) for low, name in ((2, "N"), (1, "C"), (1, "H"), (1, "W"))
     )
     dtype = data.draw(st.sampled_from([torch.float32, torch.float64, torch.bfloat16]))
-    training, rectify, affine, shortcut = (
-        data.draw(st.booleans(), label=name) for name in ("training", "rectify", "affine", "shortcut")
+    training, affine, shortcut = (
+        data.draw(st.booleans(), label=name) for name in ("training", "affine", "shortcut")
     )
+    activation = data.draw(st.sampled_from(sorted(ACTIVATIONS)), label="activation")
     wide = torch.promote_types(dtype, torch.float32)
     x = (_random(N, C, H, W) * 2 + 5).to(dtype).requires_grad_()
     added = _random(N, C, H, W, seed=1, dtype=dtype).requires_grad_() if shortcut else None
@@ -34,7 +36,9 @@ def test_values_gradients_and_statistics_equal_torchs(data) -> None:
     assert norm_fused.suits(x, added)
 
     mine = [r.clone() for r in running]
-    y = ops.batch_norm(x, *mine, weight, bias, training, 0.3, added=added, rectify=rectify, engine="handmade")
+    y = ops.batch_norm(
+        x, *mine, weight, bias, training, 0.3, added=added, activation=activation, engine="handmade"
+    )
     grad = _random(N, C, H, W, seed=4, dtype=dtype)
     leaves = [t for t in (x, weight, bias, added) if t is not None]
     got = torch.autograd.grad(y, leaves, grad)
@@ -43,8 +47,10 @@ def test_values_gradients_and_statistics_equal_torchs(data) -> None:
     copies = [None if t is None else t.detach().double().requires_grad_() for t in (x, weight, bias, added)]
     truth = F.batch_norm(copies[0], *theirs, copies[1], copies[2], training, 0.3)
     truth = truth if added is None else truth + copies[3]
-    # Where rounding has turned a small positive number into 0 or back, the rectifier may decide either way.
-    truth = torch.where(y > 0, truth, 0 * truth) if rectify else truth
+    if activation == "relu":
+        # Where rounding has turned a small positive number into 0 or back, either decision is right.
+        truth = torch.where(y > 0, truth, 0 * truth)
+    truth = F.hardswish(truth) if activation == "hardswish" else truth
     expected = torch.autograd.grad(truth, [t for t in copies if t is not None], grad.double())
 
     tolerance = {"rtol": 3e-2, "atol": 5e-2} if dtype == torch.bfloat16 else {"rtol": 1e-3, "atol": 2e-4}
@@ -60,12 +66,13 @@ def test_values_gradients_and_statistics_equal_torchs(data) -> None:
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_gradients_equal_finite_differences_twice(training) -> None:
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_gradients_equal_finite_differences_twice(training, activation) -> None:
     running = (torch.zeros(2, dtype=torch.float64), torch.ones(2, dtype=torch.float64))
 
     def block_end(x, weight, bias, added):
         return ops.batch_norm(
-            x, *running, weight, bias, training, 0.0, added=added, rectify=True, engine="handmade"
+            x, *running, weight, bias, training, 0.0, added=added, activation=activation, engine="handmade"
         )
 
     inputs = [
@@ -76,13 +83,15 @@ def test_gradients_equal_finite_differences_twice(training) -> None:
     assert gradgradcheck(block_end, inputs)
 
 
-def test_every_engine_finishes_with_shortcut_and_rectifier() -> None:
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_every_engine_finishes_with_shortcut_and_activation(activation) -> None:
     x, added = _random(4, 3, 5, 5, dtype=torch.float32), _random(4, 3, 5, 5, seed=1, dtype=torch.float32)
     for layout in (torch.contiguous_format, torch.channels_last):
         a, b = (t.contiguous(memory_format=layout) for t in (x, added))
-        expected = F.relu(F.batch_norm(a, None, None, training=True) + b)
+        f = {"identity": lambda v: v, "relu": F.relu, "hardswish": F.hardswish}[activation]
+        expected = f(F.batch_norm(a, None, None, training=True) + b)
         for name in ("reference", "handmade", "native"):
-            got = ops.batch_norm(a, None, None, training=True, added=b, rectify=True, engine=name)
+            got = ops.batch_norm(a, None, None, training=True, added=b, activation=activation, engine=name)
             torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -95,8 +104,9 @@ def test_a_large_mean_does_not_drown_the_variance() -> None:
     )
 
 
-def test_nan_passes_the_rectifier() -> None:
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_nan_passes(activation) -> None:
     x = torch.ones(2, 1, 1, 2).contiguous(memory_format=torch.channels_last)
     x[0, 0, 0, 0] = torch.nan
-    y = ops.batch_norm(x, torch.zeros(1), torch.ones(1), rectify=True, engine="handmade")
+    y = ops.batch_norm(x, torch.zeros(1), torch.ones(1), activation=activation, engine="handmade")
     assert y.isnan().tolist() == [[[[True, False]]], [[[False, False]]]]

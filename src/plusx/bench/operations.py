@@ -87,10 +87,10 @@ def _convolutions() -> Iterator[Case]:
 
 def _normalisations() -> Iterator[Case]:
     def relu_of_norm(x: Tensor, bias: Tensor, engine: str) -> Tensor:
-        return ops.batch_norm(x, None, None, None, bias, True, rectify=True, engine=engine)
+        return ops.batch_norm(x, None, None, None, bias, True, activation="relu", engine=engine)
 
     def block_end(x: Tensor, bias: Tensor, added: Tensor, engine: str) -> Tensor:
-        return ops.batch_norm(x, None, None, None, bias, True, added=added, rectify=True, engine=engine)
+        return ops.batch_norm(x, None, None, None, bias, True, added=added, activation="relu", engine=engine)
 
     for N, C, size in ((500, 64, 16), (500, 128, 8), (500, 256, 4), (32, 64, 56)):
         picture = (N, C, size, size)

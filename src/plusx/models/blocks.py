@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from plusx import nn
+from plusx import nn, ops
 
 
 def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
@@ -56,17 +56,21 @@ class SubsampleAndPad(nn.Module):
 class Block(nn.Module):
     """What the two blocks share: `y = relu(F(x) + shortcut(x))`, or `relu(F(x))` in the plain twin.
 
-    F ends with a normalisation, which adds the shortcut and rectifies in the same pass.
+    F ends with a normalisation, which adds the shortcut and activates in the same pass.
 
     Args:
         downsample: matches x to F(x) where their shapes differ; None is the identity, the lesson's `+1`.
         residual: False leaves the shortcut out.
+        activation: what stands in the place of relu.
     """
 
-    def __init__(self, downsample: nn.Module | None, residual: bool) -> None:
+    def __init__(
+        self, downsample: nn.Module | None, residual: bool, activation: ops.Activation = "relu"
+    ) -> None:
         """Keep the shortcut only where there is one."""
         super().__init__()
         self.residual = residual
+        self.activation = activation
         self.downsample = downsample if residual else None
 
     def inner(self, x: Tensor) -> Tensor:
@@ -89,7 +93,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """`relu(F(x) + x)`, or `relu(F(x))` without the shortcut."""
         shortcut = self.shortcut(x) if self.residual else None
-        return self.last_norm(self.inner(x), added=shortcut, rectify=True)  # type: ignore[no-any-return]
+        return self.last_norm(self.inner(x), added=shortcut, activation=self.activation)  # type: ignore[no-any-return]
 
 
 class BasicBlock(Block):
@@ -110,9 +114,10 @@ class BasicBlock(Block):
         stride: int = 1,
         downsample: nn.Module | None = None,
         residual: bool = True,
+        activation: ops.Activation = "relu",
     ) -> None:
         """Build the layers; the stride is the first convolution's."""
-        super().__init__(downsample, residual)
+        super().__init__(downsample, residual, activation)
         self.conv1 = conv3x3(in_channels, channels, stride)
         self.bn1 = nn.BatchNorm2d(channels)
         self.conv2 = conv3x3(channels, channels)
@@ -125,7 +130,7 @@ class BasicBlock(Block):
 
     def inner(self, x: Tensor) -> Tensor:
         """conv2(relu(bn1(conv1(x))))."""
-        return self.conv2(self.bn1(self.conv1(x), rectify=True))  # type: ignore[no-any-return]
+        return self.conv2(self.bn1(self.conv1(x), activation=self.activation))  # type: ignore[no-any-return]
 
 
 class Bottleneck(Block):
@@ -165,8 +170,8 @@ class Bottleneck(Block):
 
     def inner(self, x: Tensor) -> Tensor:
         """conv3(relu(bn2(conv2(relu(bn1(conv1(x)))))."""
-        x = self.bn1(self.conv1(x), rectify=True)
-        return self.conv3(self.bn2(self.conv2(x), rectify=True))  # type: ignore[no-any-return]
+        x = self.bn1(self.conv1(x), activation=self.activation)
+        return self.conv3(self.bn2(self.conv2(x), activation=self.activation))  # type: ignore[no-any-return]
 
 
 def stage(

@@ -48,6 +48,6 @@ class CifarResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map pictures to logits."""
-        x = self.bn1(self.conv1(x), rectify=True)
+        x = self.bn1(self.conv1(x), activation="relu")
         x = self.layer3(self.layer2(self.layer1(x)))
         return self.linear(self.avgpool(x).flatten(1))  # type: ignore[no-any-return]

@@ -22,6 +22,7 @@ class Build(Protocol):
 
 RESIDUAL: dict[str, Build] = {
     "fast": FastNet,
+    "fast-relu": partial(FastNet, activation="relu"),
     **{f"resnet{depth}": partial(CifarResNet, depth) for depth in cifar.DEPTHS},
     **{f"resnet{depth}": partial(ResNet, depth) for depth in resnet.DEPTHS},
 }

@@ -36,8 +36,10 @@ class BatchNorm2d(torch.nn.BatchNorm2d):
         super().__init__(*args, **kwargs)
         self.engine = engine
 
-    def forward(self, x: Tensor, added: Tensor | None = None, rectify: bool = False) -> Tensor:
-        """Normalise each channel of (N, C, H, W); then, if asked, add a shortcut and rectify."""
+    def forward(
+        self, x: Tensor, added: Tensor | None = None, activation: ops.Activation = "identity"
+    ) -> Tensor:
+        """Normalise each channel of (N, C, H, W); then, if asked, add a shortcut and activate."""
         self._check_input_dim(x)
         momentum = self.momentum
         if self.training and self.track_running_stats and self.num_batches_tracked is not None:
@@ -55,6 +57,6 @@ class BatchNorm2d(torch.nn.BatchNorm2d):
             momentum=momentum if momentum is not None else 0.0,
             eps=self.eps,
             added=added,
-            rectify=rectify,
+            activation=activation,
             engine=self.engine,
         )

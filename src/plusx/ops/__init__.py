@@ -4,7 +4,7 @@ Pictures are (N, C, H, W), best in channels-last memory; kernels are (C_out, C_i
 `plusx.ops.reference` keeps the lesson's own layout. Each function takes `engine=`; see `plusx.ops.engine`.
 """
 
-from plusx.ops.activation import relu
+from plusx.ops.activation import Activation, hardswish, relu
 from plusx.ops.conv import conv2d
 from plusx.ops.engines import ENGINES, engine
 from plusx.ops.linear import linear
@@ -15,6 +15,7 @@ from plusx.ops.shape import output_size
 
 __all__ = [
     "ENGINES",
+    "Activation",
     "avg_pool2d",
     "batch_norm",
     "conv2d",
@@ -22,6 +23,7 @@ __all__ = [
     "engine",
     "global_avg_pool2d",
     "global_max_pool2d",
+    "hardswish",
     "linear",
     "max_pool2d",
     "output_size",

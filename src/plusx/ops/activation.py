@@ -1,14 +1,17 @@
-"""The rectifier, `y = max(x, 0)`."""
+"""The activations: the rectifier `max(x, 0)` and its smooth relative, hard swish."""
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from plusx.ops import reference
 from plusx.ops.chunks import chunks
 from plusx.ops.engines import resolve
 from plusx.ops.lesson_layout import from_lesson, to_lesson
+
+Activation = Literal["identity", "relu", "hardswish"]
 
 
 class Rectifier(torch.autograd.Function):
@@ -46,3 +49,50 @@ def relu(x: Tensor, *, engine: str | None = None) -> Tensor:
             return Rectifier.apply(x)  # type: ignore[no-any-return]
         case "native":
             return torch.relu(x)
+
+
+class HardSwish(torch.autograd.Function):
+    """`y = x · min(max(x + 3, 0), 6) / 6`, so `dy/dx` is 0 below −3, (2x + 3) / 6 up to 3, and 1 beyond."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        """Any shape."""
+        ctx.save_for_backward(x)
+        return x * (x + 3).clamp(0, 6) / 6
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        """From operations that can be differentiated once more."""
+        (x,) = ctx.saved_tensors
+        slope = torch.where(x <= -3, 0, torch.where(x >= 3, 1, (2 * x + 3) / 6))
+        return grad * slope
+
+
+def hardswish(x: Tensor, *, engine: str | None = None) -> Tensor:
+    """Return `x · min(max(x + 3, 0), 6) / 6`, any shape: the rectifier with a smooth knee (arXiv 1905.02244).
+
+    >>> hardswish(torch.tensor([-4.0, 0.0, 3.0])).tolist()
+    [-0.0, 0.0, 3.0]
+    """
+    match resolve(engine, "native"):
+        case "reference":
+            return from_lesson(reference.hardswish(to_lesson(x)), x)
+        case "handmade":
+            return HardSwish.apply(x)  # type: ignore[no-any-return]
+        case "native":
+            return F.hardswish(x)
+
+
+def activate(x: Tensor, activation: Activation, *, engine: str | None = None) -> Tensor:
+    """Apply the activation of that name.
+
+    >>> activate(torch.tensor([-1.0, 2.0]), "identity").tolist()
+    [-1.0, 2.0]
+    """
+    match activation:
+        case "identity":
+            return x
+        case "relu":
+            return relu(x, engine=engine)
+        case "hardswish":
+            return hardswish(x, engine=engine)

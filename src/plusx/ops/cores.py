@@ -71,8 +71,12 @@ def _openmp() -> ctypes.CDLL | None:
 @functools.lru_cache(maxsize=1)
 def _pool(threads: int) -> ThreadPoolExecutor:
     """Threads for which torch uses one thread each."""
-    pool = ThreadPoolExecutor(threads, "plusx", initializer=torch.set_num_threads, initargs=(1,))
+    pool = ThreadPoolExecutor(threads, "plusx", initializer=_compute_alone)
     list(pool.map(lambda _: None, range(threads)))
-    # The number is kept for each thread, but a new thread starts with what was set last, wherever it was.
-    torch.set_num_threads(threads)
+    torch.set_num_threads(threads)  # for threads that are new to torch, such as autograd's
     return pool
+
+
+def _compute_alone() -> None:
+    torch.get_num_threads()  # a thread's first question sets its number to what was set last, wherever
+    torch.set_num_threads(1)

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from plusx.ops import norm_fused, reference
-from plusx.ops.activation import relu
+from plusx.ops.activation import Activation, activate
 from plusx.ops.chunks import chunks
 from plusx.ops.engines import resolve
 from plusx.ops.lesson_layout import from_lesson, to_lesson, vector
@@ -134,12 +134,12 @@ def batch_norm(
     eps: float = 1e-5,
     *,
     added: Tensor | None = None,
-    rectify: bool = False,
+    activation: Activation = "identity",
     engine: str | None = None,
 ) -> Tensor:
     """Give each channel mean 0 and variance 1, then scale and shift it.
 
-    What follows a normalisation in a residual block can be done in the same pass: `relu(bn(x) + added)`.
+    What follows a normalisation in a residual block can be done in the same pass: `f(bn(x) + added)`.
 
     Args:
         x: (N, C, …).
@@ -151,7 +151,7 @@ def batch_norm(
         momentum: how far the running statistics move, 0 … 1.
         eps: added to the variance.
         added: the shortcut, of the shape of x, or None.
-        rectify: end with `plusx.ops.relu`.
+        activation: what to end with: "identity", "relu" or "hardswish".
         engine: see `plusx.ops.engine`.
 
     Returns:
@@ -174,7 +174,7 @@ def batch_norm(
     chosen = resolve(engine, "handmade" if fused else "native")
     if chosen == "native":
         y = F.batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
-        return _finish(y, added, rectify, chosen)
+        return _finish(y, added, activation, chosen)
     if training:
         with torch.no_grad():
             mean, variance = _batch_statistics(x, chosen)
@@ -187,20 +187,19 @@ def batch_norm(
         assert running_var is not None
         mean, variance = running_mean, running_var
     if chosen == "handmade" and fused:
-        return FusedNormalisation.apply(x, weight, bias, added, mean, variance, eps, training, rectify)  # type: ignore[no-any-return]
+        return FusedNormalisation.apply(x, weight, bias, added, mean, variance, eps, training, activation)  # type: ignore[no-any-return]
     if chosen == "handmade":
         y = Normalisation.apply(x, weight, bias, mean, variance, eps, training)
-        return _finish(y, added, rectify, chosen)
+        return _finish(y, added, activation, chosen)
     pictures = to_lesson(_as_pictures(x), (0, 2, 3, 1))
     output = reference.batch_norm(
         pictures, to_lesson(mean), to_lesson(variance), vector(weight), vector(bias), eps
     )
-    return _finish(from_lesson(output, x, (0, 3, 1, 2)).reshape(x.shape), added, rectify, chosen)
+    return _finish(from_lesson(output, x, (0, 3, 1, 2)).reshape(x.shape), added, activation, chosen)
 
 
-def _finish(y: Tensor, added: Tensor | None, rectify: bool, engine: str) -> Tensor:
-    y = y if added is None else y + added
-    return relu(y, engine=engine) if rectify else y
+def _finish(y: Tensor, added: Tensor | None, activation: Activation, engine: str) -> Tensor:
+    return activate(y if added is None else y + added, activation, engine=engine)
 
 
 def _as_pictures(x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Batch normalisation, the shortcut's sum and the rectifier in one pass each way (channels-last)."""
+"""Batch normalisation, the shortcut's sum and the activation in one pass each way (channels-last)."""
 
 import math
 from typing import Any
@@ -7,9 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from plusx.ops import norm_loops
+from plusx.ops.activation import Activation, activate
 from plusx.ops.cores import share
 from plusx.ops.loops import as_array, serve
+from plusx.ops.norm_loops import norm_loops, sums
 from plusx.ops.precision import as_given
 
 ROW = 1024
@@ -27,18 +28,18 @@ def suits(x: Tensor, added: Tensor | None) -> bool:
 def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean and variance (divided by the number of values) of each channel, in float32 at least."""
     rows, origin = _rows(x), _wide(x[0, :, 0, 0]).numpy()
-    start = _tiled(origin, rows)
-    sums = sum(share(lambda part: norm_loops.sums(rows[part], start), len(rows)))
-    first, second = _by_channel(sums, x) / (x.numel() // x.shape[1])
+    start = np.tile(origin, rows.shape[1] // len(origin))
+    total = sum(share(lambda part: sums(rows[part], start), len(rows)))
+    first, second = _by_channel(total, x) / (x.numel() // x.shape[1])
     mean, variance = origin + first, np.maximum(second - first * first, 0)
     return torch.from_numpy(mean.astype(origin.dtype)), torch.from_numpy(variance.astype(origin.dtype))
 
 
 class FusedNormalisation(torch.autograd.Function):
-    """`y = relu(w · (x − μ) · r + b + added)`, r = 1 / √(σ² + ε); the rectifier and the sum are optional.
+    """`y = f(v)` with `v = w · (x − μ) · r + b + added` and r = 1 / √(σ² + ε); f is an activation.
 
-    With G = ∂L/∂y where y > 0 (everywhere without the rectifier), ∂L/∂added = G, and the rest is
-    `plusx.ops.norm.Normalisation`'s, written for one pass:
+    With G = ∂L/∂v = f'(v) · ∂L/∂y, ∂L/∂added = G, and the rest is `plusx.ops.norm.Normalisation`'s, written
+    for one pass:
 
         ∂L/∂x = w·r · G − (x − μ) · w·r² · mean(G · x̂) − w·r · mean(G)
     """
@@ -55,80 +56,71 @@ class FusedNormalisation(torch.autograd.Function):
         variance: Tensor,
         eps: float,
         training: bool,
-        rectify: bool,
+        activation: Activation,
     ) -> Tensor:
-        """A multiplication, one or two sums and a comparison for each value."""
-        scale = (variance + eps).rsqrt() if weight is None else (variance + eps).rsqrt() * weight
-        shift = -mean * scale if bias is None else bias - mean * scale
+        """A multiplication, one or two sums and the activation for each value."""
         y = torch.empty_like(x)
-        rows, out = _rows(x), _rows(y)
-        other = None if added is None else _rows(added)
-        factors = [_tiled(v.detach().to(mean.dtype).numpy(), rows) for v in (scale, shift)]
-        floor = factors[0].dtype.type(0 if rectify else -np.inf)
+        rows, other, out = _rows(x), None if added is None else _rows(added), _rows(y)
+        factors = _factors(rows, *_scale_and_shift(weight, bias, mean, variance, eps), like=mean)
+        transform, _, _ = norm_loops(activation)
 
         def work(part: slice) -> None:
-            norm_loops.transform(
-                rows[part], *factors, None if other is None else other[part], floor, out[part]
-            )
+            transform(rows[part], None if other is None else other[part], factors, out[part])
 
         share(work, len(rows))
-        ctx.save_for_backward(x, y if rectify else x, weight, bias, added, mean, variance)
-        ctx.eps, ctx.training, ctx.floor = eps, training, floor
+        ctx.save_for_backward(x, weight, bias, added, mean, variance)
+        ctx.eps, ctx.training, ctx.activation = eps, training, activation
         return y
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         """The formulas above; to be differentiated once more, those of the single operations."""
-        x, y, weight, bias, added, mean, variance = ctx.saved_tensors
+        x, weight, bias, added, mean, variance = ctx.saved_tensors
         if torch.is_grad_enabled():
             return (*_gradients_of_the_parts(ctx, grad), None, None, None, None, None)
-        grad = grad.contiguous(memory_format=torch.channels_last)
-        g, out, rows, floor = _rows(grad), _rows(y), _rows(x), ctx.floor
-        centre = _tiled(mean.numpy(), rows)
+        g, rows, other = _rows(grad), _rows(x), None if added is None else _rows(added)
+        _, gradient_sums, input_gradient = norm_loops(ctx.activation)
+        scale, shift = _scale_and_shift(weight, bias, mean, variance, ctx.eps)
+        factors = _factors(rows, scale, shift, mean, like=mean)
 
-        def sums(part: slice) -> np.ndarray[Any, Any]:
-            result: np.ndarray[Any, Any] = norm_loops.gradient_sums(
-                g[part], out[part], floor, rows[part], centre
-            )
-            return result
+        def both_sums(part: slice) -> Any:
+            return gradient_sums(g[part], rows[part], None if other is None else other[part], factors)
 
-        G, Gx = torch.from_numpy(_by_channel(sum(share(sums, len(rows))), x))
+        G, Gx = torch.from_numpy(_by_channel(sum(share(both_sums, len(rows))), x))
         r = (variance.double() + ctx.eps).rsqrt()
         Gx = Gx * r
-        scale = r if weight is None else r * weight.detach()
-        dx = torch.empty_like(x)
-        passed = None if added is None else torch.empty_like(x)
+        zero, values = torch.zeros_like(r), x.numel() // x.shape[1]
+        slope = scale.double() * r * Gx / values if ctx.training else zero
+        constant = mean.double() * slope - scale.double() * G / values if ctx.training else zero
+        factors = _factors(rows, scale, shift, slope, constant, like=mean)
+        dx, passed = torch.empty_like(x), None if added is None else torch.empty_like(x)
         d, p = _rows(dx), None if passed is None else _rows(passed)
-        values, zero = x.numel() // x.shape[1], torch.zeros_like(scale)
-        slope = scale * r * Gx / values if ctx.training else zero
-        constant = mean.double() * slope - scale * G / values if ctx.training else zero
-        factors = [_tiled(v.to(mean.dtype).numpy(), rows) for v in (scale, slope, constant)]
 
         def work(part: slice) -> None:
-            norm_loops.input_gradient(
-                g[part],
-                out[part],
-                floor,
-                rows[part],
-                *factors,
-                d[part],
-                None if p is None else p[part],
-            )
+            with_added = (None, None) if other is None or p is None else (other[part], p[part])
+            input_gradient(g[part], rows[part], with_added[0], factors, d[part], with_added[1])
 
         share(work, len(rows))
-        parameter_gradients = [v.to(w.dtype) if w is not None else None for v, w in ((Gx, weight), (G, bias))]
+        parameter_gradients = [None if w is None else v.to(w.dtype) for v, w in ((Gx, weight), (G, bias))]
         return (dx, *parameter_gradients, passed, None, None, None, None, None)
+
+
+def _scale_and_shift(
+    weight: Tensor | None, bias: Tensor | None, mean: Tensor, variance: Tensor, eps: float
+) -> tuple[Tensor, Tensor]:
+    """w · r and b − μ · w · r."""
+    r = (variance.double() + eps).rsqrt()
+    scale = r if weight is None else r * weight.detach()
+    return scale, -mean * scale if bias is None else bias.detach() - mean * scale
 
 
 def _gradients_of_the_parts(ctx: Any, grad: Tensor) -> list[Tensor | None]:
     """The gradients of x, weight, bias and added, from operations that can be differentiated again."""
-    from plusx.ops.activation import relu
     from plusx.ops.norm import Normalisation
 
-    x, _, weight, bias, added, mean, variance = ctx.saved_tensors
-    y = Normalisation.apply(x, weight, bias, mean, variance, ctx.eps, ctx.training)
-    y = y if added is None else y + added
-    y = relu(y, engine="handmade") if ctx.floor == 0 else y
+    x, weight, bias, added, mean, variance = ctx.saved_tensors
+    v = Normalisation.apply(x, weight, bias, mean, variance, ctx.eps, ctx.training)
+    y = activate(v if added is None else v + added, ctx.activation, engine="handmade")
     wanted = [v for v in (x, weight, bias, added) if v is not None and v.requires_grad]
     found = iter(torch.autograd.grad(y, wanted, grad, create_graph=True))
     return [next(found) if v is not None and v.requires_grad else None for v in (x, weight, bias, added)]
@@ -153,9 +145,10 @@ def _power_of_two(n: int) -> int:
     return 1 << max(0, n.bit_length() - 1)
 
 
-def _tiled(v: "np.ndarray[Any, Any]", rows: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
-    """A factor for each channel → one for each number of a row."""
-    return np.tile(v, rows.shape[1] // len(v))
+def _factors(rows: "np.ndarray[Any, Any]", *by_channel: Tensor, like: Tensor) -> "np.ndarray[Any, Any]":
+    """Factors for each channel → (factors, pixels · C): one for each number of a row."""
+    stacked = torch.stack([v.to(like.dtype) for v in by_channel]).numpy()
+    return np.tile(stacked, rows.shape[1] // stacked.shape[1])
 
 
 def _by_channel(sums: Any, x: Tensor) -> "np.ndarray[Any, Any]":

@@ -1,16 +1,64 @@
-"""The loops of batch normalisation with what follows it: `y = relu(x · scale + shift + added)` in one pass.
+"""The loops of batch normalisation with what follows it: `y = f(v)`, `v = x · scale + shift + added`.
 
 Arrays are (rows, L): a row is one or more pixels of a channels-last picture, and factors and sums are given
-for each place in it. `floor` is 0 for a rectifier and −∞ for none.
+for each place in it. `added` may be None.
 
-Each loop reads what it needs before it chooses or writes: only then it becomes vector instructions.
+The backward loops compute v again: that is cheaper than reading what would have to be kept of it. Each loop
+reads what it needs before it chooses or writes: only then it becomes vector instructions.
 """
+
+import functools
+from typing import Any
 
 import numpy as np
 
-from plusx.ops.loops import compiled, narrow, wide
+from plusx.ops.loops import compiled, inlined, narrow, wide
 
 BLOCK = 64  # rows added up in the numbers' own precision, before the sum goes to float64
+NOUGHT, ONE, THREE, SIX = np.float32([0, 1, 3, 6])  # exact in any precision, and they widen nothing
+
+
+@inlined
+def _identity(v):
+    return v
+
+
+@inlined
+def _identity_gradient(g, v):
+    return g
+
+
+@inlined
+def _relu(v):
+    return NOUGHT if v < NOUGHT else v
+
+
+@inlined
+def _relu_gradient(g, v):
+    return NOUGHT if v <= NOUGHT else g
+
+
+@inlined
+def _hardswish(v):
+    gate = v + THREE
+    gate = NOUGHT if gate < NOUGHT else gate
+    gate = SIX if gate > SIX else gate
+    return v * gate / SIX
+
+
+@inlined
+def _hardswish_gradient(g, v):
+    slope = (v + v + THREE) / SIX
+    slope = NOUGHT if v <= -THREE else slope
+    slope = ONE if v >= THREE else slope
+    return g * slope
+
+
+ACTIVATIONS = {
+    "identity": (_identity, _identity_gradient),
+    "relu": (_relu, _relu_gradient),
+    "hardswish": (_hardswish, _hardswish_gradient),
+}
 
 
 @compiled
@@ -34,63 +82,67 @@ def sums(x, origin):
     return total
 
 
-@compiled
-def transform(x, scale, shift, added, floor, y):
-    """y = max(x · scale + shift + added, floor); added may be None."""
-    rows, L = x.shape
-    for n in range(rows):
-        row, out = x[n], y[n]
-        if added is None:
-            for k in range(L):
-                value = wide(row[k]) * scale[k] + shift[k]
-                out[k] = narrow(floor if value < floor else value, row[k])
-        else:
-            other = added[n]
-            for k in range(L):
-                value, more = wide(row[k]) * scale[k] + shift[k], wide(other[k])
-                value += more
-                out[k] = narrow(floor if value < floor else value, row[k])
+@functools.lru_cache
+def norm_loops(activation: str) -> tuple[Any, Any, Any]:
+    """Return (transform, gradient_sums, input_gradient) for an activation of `ACTIVATIONS`."""
+    f, through_f = ACTIVATIONS[activation]
 
-
-@compiled
-def gradient_sums(grad, y, floor, x, mean):
-    """Σ G and Σ G · (x − mean) of each channel, float64; G is what the rectifier lets through of grad."""
-    rows, L = x.shape
-    total = np.zeros((2, L))
-    first, second = np.empty(L, mean.dtype), np.empty(L, mean.dtype)
-    zero = mean.dtype.type(0)
-    for begin in range(0, rows, BLOCK):
-        first[:] = 0
-        second[:] = 0
-        for n in range(begin, min(begin + BLOCK, rows)):
-            row, g, out = x[n], grad[n], y[n]
+    @compiled
+    def transform(x, added, factors, y):
+        """y = f(x · scale + shift + added); factors are (scale, shift)."""
+        rows, L = x.shape
+        for n in range(rows):
+            row, out = x[n], y[n]
+            other = row if added is None else added[n]
             for k in range(L):
-                given, kept, value = wide(g[k]), wide(out[k]), wide(row[k])
-                G = zero if kept <= floor else given
-                first[k] += G
-                second[k] += G * (value - mean[k])
-        for k in range(L):
-            total[0, k] += first[k]
-            total[1, k] += second[k]
-    return total
+                v = wide(row[k]) * factors[0, k] + factors[1, k]
+                if added is not None:
+                    v += wide(other[k])
+                out[k] = narrow(f(v), row[k])
 
+    @compiled
+    def gradient_sums(grad, x, added, factors):
+        """Σ G and Σ G · (x − mean), float64, with G = ∂L/∂v; factors are (scale, shift, mean)."""
+        rows, L = x.shape
+        total = np.zeros((2, L))
+        first, second = np.empty(L, factors.dtype), np.empty(L, factors.dtype)
+        for begin in range(0, rows, BLOCK):
+            first[:] = 0
+            second[:] = 0
+            for n in range(begin, min(begin + BLOCK, rows)):
+                row, g = x[n], grad[n]
+                other = row if added is None else added[n]
+                for k in range(L):
+                    given, value = wide(g[k]), wide(row[k])
+                    v = value * factors[0, k] + factors[1, k]
+                    if added is not None:
+                        v += wide(other[k])
+                    G = through_f(given, v)
+                    first[k] += G
+                    second[k] += G * (value - factors[2, k])
+            for k in range(L):
+                total[0, k] += first[k]
+                total[1, k] += second[k]
+        return total
 
-@compiled
-def input_gradient(grad, y, floor, x, scale, slope, constant, dx, passed):
-    """dx = scale · G − slope · x + constant; G itself goes to `passed`, which may be None."""
-    rows, L = x.shape
-    zero = grad.dtype.type(0)
-    for n in range(rows):
-        row, g, out, d = x[n], grad[n], y[n], dx[n]
-        if passed is None:
+    @compiled
+    def input_gradient(grad, x, added, factors, dx, passed):
+        """dx = scale · G − slope · x + constant, and G itself goes to `passed`, if there is anything added.
+
+        Factors are (scale, shift, slope, constant).
+        """
+        rows, L = x.shape
+        for n in range(rows):
+            row, g, d = x[n], grad[n], dx[n]
+            other, p = (row, d) if added is None else (added[n], passed[n])
             for k in range(L):
-                given, kept, value = g[k], wide(out[k]), wide(row[k])
-                G = wide(zero if kept <= floor else given)
-                d[k] = narrow(scale[k] * G - slope[k] * value + constant[k], row[k])
-        else:
-            p = passed[n]
-            for k in range(L):
-                given, kept, value = g[k], wide(out[k]), wide(row[k])
-                G = zero if kept <= floor else given
-                p[k] = G
-                d[k] = narrow(scale[k] * wide(G) - slope[k] * value + constant[k], row[k])
+                given, value = wide(g[k]), wide(row[k])
+                v = value * factors[0, k] + factors[1, k]
+                if added is not None:
+                    v += wide(other[k])
+                G = through_f(given, v)
+                d[k] = narrow(factors[0, k] * G - factors[2, k] * value + factors[3, k], row[k])
+                if added is not None:
+                    p[k] = narrow(G, row[k])
+
+    return transform, gradient_sums, input_gradient

@@ -195,6 +195,19 @@ def relu(x: ArrayLike) -> Array:
     return y
 
 
+def hardswish(x: ArrayLike) -> Array:
+    """`x · min(max(x + 3, 0), 6) / 6`, number by number.
+
+    >>> hardswish([-4.0, 1.5])
+    array([-0.   ,  1.125])
+    """
+    x = np.asarray(x, dtype=np.float64)
+    y = np.empty_like(x)
+    for index in np.ndindex(x.shape):
+        y[index] = x[index] * min(max(x[index] + 3, 0), 6) / 6
+    return y
+
+
 def linear(x: ArrayLike, W: ArrayLike, b: ArrayLike | None = None) -> Array:
     """`y[n, o] = Σ_i x[n, i] · W[o, i] + b[o]`; (N, in), (out, in), (out,) → (N, out).
 

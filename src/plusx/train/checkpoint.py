@@ -36,7 +36,7 @@ class Position:
         correct: pictures of the epoch begun that were classified rightly.
         seen: pictures of the epoch begun that were trained on.
         epoch_seconds: training time spent on the epoch begun.
-        train_seconds: training time of the epochs done, over all resumptions; the other two likewise.
+        train_seconds: training time of the epochs done, over all resumptions; the others likewise.
     """
 
     step: int = 0
@@ -47,6 +47,7 @@ class Position:
     train_seconds: float = 0.0
     evaluate_seconds: float = 0.0
     setup_seconds: float = 0.0
+    compile_seconds: float = 0.0
 
 
 def save_checkpoint(
