@@ -132,15 +132,34 @@ def test_a_batch_of_an_epoch_gets_its_own_draws():
         assert torch.equal(augmentation(pictures[batch], draws[batch]), whole[batch])
 
 
+def test_light_changes_contrast_and_brightness_of_each_picture():
+    augmentation = Augmentation("random", crop=2, cutout=3, light=0.25)
+    draws = augmentation.draw(20_000, 8, 8, seed=1, epoch=0)
+    pictures = torch.randn(20, 3, 8, 8).contiguous(memory_format=CHANNELS_LAST)
+    few = draws[torch.arange(20)]
+    result = augmentation(pictures, few)
+    assert result.is_contiguous(memory_format=CHANNELS_LAST)
+    contrast, brightness = draws.light.T
+    for values, middle in ((contrast, 1.0), (brightness, 0.0)):
+        assert ((values - middle).abs() <= 0.25).all()
+        assert values.std() == pytest.approx(0.5 / 12**0.5, rel=0.03)
+    without = slow(pictures.numpy(), Draws(few.offsets, few.mirrored), 2, 0)
+    lit = torch.from_numpy(
+        np.stack([c * p + b for p, (c, b) in zip(without, few.light.numpy(), strict=True)])
+    )
+    expected = slow(lit.numpy(), Draws(centers=few.centers), 2, 3)
+    np.testing.assert_allclose(result.numpy(), expected, rtol=1e-5, atol=1e-6)
+
+
 def test_nothing_asked_nothing_done():
     augmentation = Augmentation()
     draws = augmentation.draw(3, 8, 8, seed=0, epoch=0)
-    assert draws == Draws(None, None, None) == draws[torch.tensor([0])]
+    assert draws == Draws() == draws[torch.tensor([0])]
     pictures = torch.randn(3, 3, 8, 8)
     assert torch.equal(augmentation(pictures, draws), pictures)
 
 
-@pytest.mark.parametrize("wrong", [{"mirror": "always"}, {"crop": -1}, {"cutout": -1}])
+@pytest.mark.parametrize("wrong", [{"mirror": "always"}, {"crop": -1}, {"cutout": -1}, {"light": -0.1}])
 def test_a_wrong_setting_is_an_error(wrong):
     with pytest.raises(ValueError, match="got Augmentation"):
         Augmentation(**wrong)

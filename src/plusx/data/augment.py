@@ -1,4 +1,4 @@
-"""Augmentation of a whole batch at once, on whatever device it is on: crop, mirror and cutout.
+"""Augmentation of a whole batch at once, on whatever device it is on: crop, mirror, light and cutout.
 
 All chance is drawn beforehand (`Augmentation.draw`), a pure function of seed and epoch; applying the draws
 is then plain index arithmetic. So a run that is resumed in the middle of an epoch sees the same pictures
@@ -21,26 +21,29 @@ class Draws:
     """What chance decided for each of n pictures, on the CPU; None for what is not done at all.
 
     `offsets` (n, 2): row and column where the crop begins in the padded picture; `mirrored` (n,), bool;
-    `centers` (n, 2): row and column of the cutout's middle.
+    `centers` (n, 2): row and column of the cutout's middle; `light` (n, 2): contrast and brightness.
     """
 
     offsets: Tensor | None = None
     mirrored: Tensor | None = None
     centers: Tensor | None = None
+    light: Tensor | None = None
 
     def __getitem__(self, index: Tensor) -> "Draws":
         """Return the draws of the pictures that `index` selects."""
-        parts = (self.offsets, self.mirrored, self.centers)
+        parts = (self.offsets, self.mirrored, self.centers, self.light)
         return Draws(*(None if part is None else part[index] for part in parts))
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Mirrors the pictures, shifts them by up to `crop` pixels, hides a square of side `cutout`.
+    """Mirrors the pictures, shifts them by up to `crop` pixels, changes their light, hides a square.
 
     `mirror` is "none", "random" (a coin for each picture and epoch) or "alternating" (a coin for each
     picture once, then the other side at every epoch, so that two epochs in a row show both: Jordan, arXiv
-    2404.00498, section 3.6).
+    2404.00498, section 3.6). `cutout` is the hidden square's side in pixels. `light` is the
+    largest change of contrast and of brightness: 0.2 multiplies a normalised picture by 0.8 … 1.2 and adds
+    −0.2 … 0.2.
 
     >>> augmentation = Augmentation(mirror="alternating", crop=2)
     >>> draws = augmentation.draw(50, 32, 32, seed=1, epoch=3)
@@ -53,11 +56,15 @@ class Augmentation:
     mirror: Literal["none", "random", "alternating"] = "none"
     crop: int = 0
     cutout: int = 0
+    light: float = 0.0
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for an unknown mirror or a negative size."""
-        if self.mirror not in ("none", "random", "alternating") or min(self.crop, self.cutout) < 0:
-            raise ValueError(f'mirror is "none", "random" or "alternating", crop and cutout ≥ 0; got {self}')
+        if (
+            self.mirror not in ("none", "random", "alternating")
+            or min(self.crop, self.light, self.cutout) < 0
+        ):
+            raise ValueError(f'mirror is "none", "random" or "alternating", others ≥ 0; got {self}')
 
     def draw(self, count: int, height: int, width: int, *, seed: int, epoch: int) -> Draws:
         """Draw for `count` pictures all that an epoch (from 0) needs; the same arguments give the same draws.
@@ -77,15 +84,22 @@ class Augmentation:
         if self.cutout:
             sides = (torch.randint(side, (count,), generator=generator) for side in (height, width))
             centers = torch.stack(tuple(sides), dim=1)
-        return Draws(offsets, mirrored, centers)
+        light = None
+        if self.light:
+            change = self.light * (2 * torch.rand(count, 2, generator=generator) - 1)
+            light = torch.tensor([1.0, 0.0]) + change
+        return Draws(offsets, mirrored, centers, light)
 
     def __call__(self, pictures: Tensor, draws: Draws) -> Tensor:
-        """Apply the draws to pictures (N, C, H, W): crop, then mirror, then cutout.
+        """Apply the draws to pictures (N, C, H, W): crop, mirror, light, cutout, in this order.
 
         Crop and mirror together move every pixel just once.
         """
         if draws.offsets is not None or draws.mirrored is not None:
             pictures = _pick(pictures, *_source(pictures, draws.offsets, self.crop, draws.mirrored))
+        if draws.light is not None:
+            contrast, brightness = draws.light.to(pictures).T.reshape(2, -1, 1, 1, 1)
+            pictures = torch.addcmul(brightness, pictures, contrast)
         return pictures if draws.centers is None else cutout(pictures, draws.centers, self.cutout)
 
 

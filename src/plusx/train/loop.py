@@ -99,7 +99,8 @@ class Trainer:
             average = get_ema_multi_avg_fn(training.averaging)
             self.average = AveragedModel(self.model, multi_avg_fn=average, use_buffers=True)
         self.optimizers = make_optimizers(self.model, recipe.optimizer, self.precision)
-        self.augment = Augmentation(recipe.data.mirror, recipe.data.crop, recipe.data.cutout)
+        data = recipe.data
+        self.augment = Augmentation(data.mirror, data.crop, data.cutout, data.light)
         self.steps_per_epoch = count // training.batch_size
         self.steps = self.steps_per_epoch * training.epochs
         self.position = Position()

@@ -45,6 +45,8 @@ class Data(Section):
     """Largest shift in pixels, the border reflected."""
     cutout: int = Field(default=0, ge=0, le=32)
     """Side of a square that is blanked, in pixels."""
+    light: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Largest change of contrast (a factor 1 ± light) and brightness (± light standard deviations)."""
 
 
 class Training(Section):
