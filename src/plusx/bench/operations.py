@@ -14,6 +14,8 @@ from plusx.train.device import keep_memory, resolve_precision
 
 Operation = Callable[..., Tensor]
 LAYOUTS = {"channels-last": torch.channels_last, "contiguous": torch.contiguous_format}
+ENGINES = {"handmade": "handmade", "native": "native", "auto": None}
+"""What takes turns; None, nobody's choice, is what a call gets that names no engine."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -26,7 +28,7 @@ class Case:
     call: Operation
     shapes: tuple[tuple[int, ...], ...]
     exact: bool
-    """Whether both engines have to give the same bits."""
+    """Whether all engines have to give the same bits."""
     operations: float = 0.0
     """Multiplications and additions of the forward pass; the backward pass has twice as many."""
 
@@ -72,7 +74,7 @@ def _convolutions() -> Iterator[Case]:
     for N, C_in, C_out, size, K, s in shapes:
         out = (size - 1) // s + 1
 
-        def call(x: Tensor, weight: Tensor, engine: str, s: int = s, K: int = K) -> Tensor:
+        def call(x: Tensor, weight: Tensor, engine: str | None, s: int = s, K: int = K) -> Tensor:
             return ops.conv2d(x, weight, stride=s, padding=K // 2, engine=engine)
 
         yield Case(
@@ -86,10 +88,10 @@ def _convolutions() -> Iterator[Case]:
 
 
 def _normalisations() -> Iterator[Case]:
-    def relu_of_norm(x: Tensor, bias: Tensor, engine: str) -> Tensor:
+    def relu_of_norm(x: Tensor, bias: Tensor, engine: str | None) -> Tensor:
         return ops.batch_norm(x, None, None, None, bias, True, activation="relu", engine=engine)
 
-    def block_end(x: Tensor, bias: Tensor, added: Tensor, engine: str) -> Tensor:
+    def block_end(x: Tensor, bias: Tensor, added: Tensor, engine: str | None) -> Tensor:
         return ops.batch_norm(x, None, None, None, bias, True, added=added, activation="relu", engine=engine)
 
     for N, C, size in ((500, 64, 16), (500, 128, 8), (500, 256, 4), (32, 64, 56)):
@@ -146,7 +148,7 @@ def _measure(
     case: Case, layout: str, dtype: str, rounds: int, bandwidth: float, rate: float
 ) -> dict[str, Any]:
     inputs = [_fresh(shape, dtype, layout, case.group) for shape in case.shapes]
-    outputs = {name: case.call(*inputs, engine=name) for name in ("handmade", "native")}
+    outputs = {name: case.call(*inputs, engine=engine) for name, engine in ENGINES.items()}
     y = outputs["native"]
     grad = torch.randn_like(y)
     gradients = {name: torch.autograd.grad(out, inputs, grad) for name, out in outputs.items()}
@@ -157,12 +159,12 @@ def _measure(
     moved = sum(x.numel() * x.element_size() for x in inputs) + y.numel() * y.element_size()
     del outputs, gradients
 
-    def both(engine: str) -> tuple[float, float]:
+    def both(engine: str | None) -> tuple[float, float]:
         out: list[Tensor] = []
         forward = timed(lambda: out.append(case.call(*inputs, engine=engine)))
         return forward, timed(lambda: torch.autograd.grad(out[0], inputs, grad))
 
-    times = alternate({name: lambda name=name: both(name) for name in ("handmade", "native")}, rounds)  # type: ignore[misc]
+    times = alternate({name: lambda engine=engine: both(engine) for name, engine in ENGINES.items()}, rounds)  # type: ignore[misc]
     row: dict[str, Any] = {
         "group": case.group,
         "name": case.name,
@@ -184,6 +186,7 @@ def _measure(
             row[f"{name}_{what}_ms"] = [round(1e3 * v, 3) for v in (s.median, s.low, s.high)]
         totals[name] = s.median
     row["ratio"] = totals["native"] / totals["handmade"]
+    row["auto_ratio"] = totals["native"] / totals["auto"]
     return row
 
 
@@ -197,9 +200,9 @@ def _fresh(shape: tuple[int, ...], dtype: str, layout: str, group: str) -> Tenso
 
 def _equal(results: dict[str, Tensor], exact: bool, dtype: str) -> bool:
     """The same bits; or the same but for rounding, which near 0 may also change what a rectifier decides."""
-    a, b = results["handmade"].detach(), results["native"].detach()
-    if exact:
-        return torch.equal(a, b)
-    distance: float = (a.double() - b.double()).norm().item()
-    length: float = b.double().norm().item()
-    return distance <= (1e-2 if dtype == "float32" else 1e-1) * length
+    native = results["native"].detach()
+    allowed = (1e-2 if dtype == "float32" else 1e-1) * native.double().norm()
+    return all(
+        torch.equal(other, native) if exact else bool((other.double() - native.double()).norm() <= allowed)
+        for other in (results["handmade"].detach(), results["auto"].detach())
+    )
