@@ -48,25 +48,36 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
         return torch.bfloat16 if name == "bfloat16" else torch.float32
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    # Older torch does not tell what the processor can do; then float32 is the safe answer.
-    told = device.type == "cpu" and hasattr(torch.cpu, "get_capabilities")
-    capabilities = torch.cpu.get_capabilities() if told else {}
-    fast = any(capabilities.get(name) for name in ("amx_bf16", "avx512_bf16", "bf16"))
-    return torch.bfloat16 if fast else torch.float32
+    return torch.bfloat16 if device.type == "cpu" and _bfloat16_units() else torch.float32
 
 
-def keep_memory() -> None:
+def _bfloat16_units() -> list[str]:
+    """What multiplies bfloat16 in this processor; older torch does not tell, and none is the safe answer."""
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return [name for name in ("amx_bf16", "avx512_bf16", "bf16") if capabilities.get(name)]
+
+
+def instructions() -> str:
+    """The processor's vector instructions that torch uses, and what it has for bfloat16."""
+    return ", ".join([torch.backends.cpu.get_cpu_capability(), *_bfloat16_units()])
+
+
+def keep_memory() -> bool:
     """Let glibc keep freed memory instead of handing it back to the kernel after every large tensor.
 
     Each step frees and allocates the same gigabytes; getting them back as zeroed pages costs up to a third of
     the time. Elsewhere than on glibc this does nothing.
+
+    Returns:
+        Whether it did something.
     """
     if platform.libc_ver()[0] != "glibc":
-        return
+        return False
     libc = ctypes.CDLL(None)
     libc.mallopt(M_MMAP_MAX, 0)
     libc.mallopt(M_TRIM_THRESHOLD, -1)  # never
     libc.mallopt(M_TOP_PAD, 256 * 2**20)
+    return True
 
 
 def peak_memory_bytes(device: torch.device) -> int:

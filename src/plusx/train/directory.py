@@ -12,7 +12,7 @@ import torch
 import plusx
 from plusx.errors import UserError
 from plusx.files import write_whole
-from plusx.train.device import processor
+from plusx.train.device import instructions, processor
 from plusx.train.recipe import Recipe, load_recipe, to_toml
 
 
@@ -70,6 +70,6 @@ def environment(device: torch.device, precision: torch.dtype) -> dict[str, str |
         "processor": processor(),
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
-        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "instructions": instructions(),
         "precision": str(precision).removeprefix("torch."),
     }

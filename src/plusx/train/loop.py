@@ -18,14 +18,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-import plusx
 from plusx import ops
 from plusx.data import Augmentation, Dataset, channel_statistics, shrink
 from plusx.errors import UserError
 from plusx.files import write_whole
 from plusx.models import Card, FastNet, create_model, save_weights
 from plusx.train.checkpoint import Position, load_checkpoint, save_checkpoint
-from plusx.train.device import keep_memory, peak_memory_bytes, resolve_device, resolve_precision
+from plusx.train.device import keep_memory, resolve_device, resolve_precision
 from plusx.train.directory import environment
 from plusx.train.display import Display, clock, percent
 from plusx.train.evaluate import normalise, predict, score
@@ -34,6 +33,7 @@ from plusx.train.journal import EpochRecord, Journal
 from plusx.train.optim import make_optimizers, set_rates
 from plusx.train.recipe import Recipe
 from plusx.train.schedule import factor
+from plusx.train.summary import headline, result_of
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Trainer:
         training = recipe.training
         self.device = resolve_device(training.device)
         self.precision = resolve_precision(training.precision, self.device)
-        keep_memory()
+        self.keeps_memory = keep_memory()
         torch.manual_seed(training.seed)
         if recipe.data.validation:
             dataset = dataset.hold_out(recipe.data.validation, training.seed)
@@ -126,7 +126,9 @@ class Trainer:
         self.position = position
         journal = Journal(self.run / "metrics.jsonl", position.step // self.steps_per_epoch)
         self.display.records = list(journal.records)
-        self.display.begin(self._facts(), self.steps, self.steps_per_epoch, position.step)
+        first_line = headline(self.recipe, self.model, self.device, self.precision, self.keeps_memory)
+        pictures = f"{self.dataset.name}, {len(self.labels):,} pictures"
+        self.display.begin(f"{pictures} · {first_line}", self.steps, self.steps_per_epoch, position.step)
         position.setup_seconds += time.perf_counter() - self.began
         try:
             with self.stop_request, ops.engine(self.recipe.training.engine):
@@ -245,30 +247,16 @@ class Trainer:
             None if views == "none" else score(self._predict(dataset.test_images, views), dataset.test_labels)
         )
         self.position.evaluate_seconds += time.perf_counter() - began
-        position, training = self.position, self.recipe.training
-        seconds = {
-            "setup": position.setup_seconds,
-            "compile": position.compile_seconds,
-            "train": position.train_seconds,
-            "evaluate": position.evaluate_seconds,
-        }
-        result = {
-            "recipe": self.recipe.name,
-            "model": self.recipe.model.name,
-            "parameters": sum(p.numel() for p in self.model.parameters()),
-            "epochs": training.epochs,
-            "seed": training.seed,
-            "engine": training.engine,
-            "device": str(self.device),
-            "test_accuracy": last.test_accuracy,
-            "test_accuracy_tta": with_views and with_views[1],
-            "train_accuracy": last.train_accuracy,
-            "seconds": {k: round(v, 2) for k, v in {**seconds, "total": sum(seconds.values())}.items()},
-            "images_per_second": round(training.epochs * len(self.labels) / position.train_seconds, 1),
-            "peak_memory_bytes": peak_memory_bytes(self.device),
-            "plusx_version": plusx.__version__,
-            "torch_version": torch.__version__,
-        }
+        position = self.position
+        result = result_of(
+            self.recipe,
+            self.model,
+            self.device,
+            position,
+            last,
+            with_views and with_views[1],
+            len(self.labels),
+        )
         save_weights(self.run / "model.safetensors", self._evaluated(), self.card)
         write_whole(
             self.run / "environment.json",
@@ -332,19 +320,4 @@ class Trainer:
         left = (self._work(self.steps) - self._work(position.step)) / work_done * position.epoch_seconds
         self.display.step(
             position.step, position.loss_sum / position.seen, position.correct / position.seen, rate, left
-        )
-
-    def _facts(self) -> str:
-        parameters = sum(p.numel() for p in self.model.parameters())
-        number_type = str(self.precision).removeprefix("torch.")
-        where = (
-            f"{self.device}, {torch.get_num_threads()} threads"
-            if self.device.type == "cpu"
-            else str(self.device)
-        )
-        return (
-            f"{self.recipe.model.name}, {parameters:,} parameters · "
-            f"{self.dataset.name}, {len(self.labels):,} pictures · "
-            f"{self.recipe.training.epochs} epochs, seed {self.recipe.training.seed} · "
-            f"{where}, {number_type}, engine {self.recipe.training.engine}"
         )
