@@ -13,7 +13,7 @@ from PIL import Image
 from plusx.models import model_names
 
 QUICK = [
-    *("--data", "sample", "--epochs", "1", "--set", "training.batch_size=100"),
+    *("--data", "sample", "--epochs", "1"),
     *("--set", "training.small_epochs=1", "--set", "training.small_size=8"),
 ]
 

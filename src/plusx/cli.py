@@ -79,7 +79,16 @@ def train(
 ) -> None:
     """Train a network and write a run directory with curves, mistakes and a report page."""
     from plusx import report
-    from plusx.train import Display, Trainer, choose_mode, claim, parse_setting, recipe_of, refuse_taken
+    from plusx.train import (
+        Display,
+        Trainer,
+        choose_mode,
+        claim,
+        fit_batches,
+        parse_setting,
+        recipe_of,
+        refuse_taken,
+    )
 
     console = Console(quiet=quiet)
     options = {
@@ -102,6 +111,8 @@ def train(
         run = out or _free_directory(f"{settled.name}-seed{settled.training.seed}")
         refuse_taken(run)
     dataset = pictures_room.load(settled.data.source, data_dir, console=console)
+    if resume is None and "training.batch_size" not in overrides:
+        settled = fit_batches(settled, len(dataset.train_labels))
     trainer = Trainer(settled, run, dataset, Display(settled, console, choose_mode(console, quiet)))
     if resume is None:
         claim(run, settled)
@@ -243,7 +254,7 @@ def models(as_json: Json = False) -> None:
     table = Table(box=None)
     for title in ("model", "plain twin"):
         table.add_column(title, no_wrap=True)
-    for title in ("layers", "parameters", "multiply-adds", "receptive\nfield", "made for"):
+    for title in ("layers", "parameters", "multiply-\nadds", "receptive\nfield", "made for"):
         table.add_column(title, justify="right", no_wrap=True)
     for s in summaries:
         table.add_row(

@@ -12,7 +12,7 @@ from plusx.bench.timing import alternate, spread, timed
 from plusx.models import create_model
 from plusx.train.device import keep_memory, resolve_precision
 
-NETWORKS = {"fast": (500, 32), "resnet20": (128, 32), "resnet18": (32, 224), "resnet50": (16, 224)}
+NETWORKS = {"fast": (1000, 32), "resnet20": (128, 32), "resnet18": (32, 224), "resnet50": (16, 224)}
 """Pictures a step and their size."""
 CIFAR_EPOCH = 50_000
 

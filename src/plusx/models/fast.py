@@ -11,7 +11,9 @@ Each step halves the map and doubles the width, so a block costs the same wherev
 with 4 % of the parameters and 17 % of the multiply-adds, looks dispensable and is not.
 
 What it learned from others: the whitened first layer and the identity-like start are hlb-CIFAR10's (2023) and
-airbench94's (Jordan 2024, arXiv 2404.00498); the residual blocks on a narrowing net are D. Page's (2018).
+airbench94's (Jordan 2024, arXiv 2404.00498); the residual blocks on a narrowing net are D. Page's (2018). Its
+activation has a smooth knee, as theirs has: hard swish (Howard et al. 2019, arXiv 1905.02244), which needs no
+exponential. `fast-relu` is the same network with the lesson's ReLU.
 Pooling before the blocks, two convolutions under each shortcut and training on smaller pictures first (see
 the recipe) are this project's.
 """

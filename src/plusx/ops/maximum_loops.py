@@ -17,6 +17,20 @@ from plusx.ops.loops import compiled, inlined, narrow, wide
 UNROLLED = 9  # taps; a larger window is walked tap by tap
 
 
+@compiled
+def windows_over(length, K, s, start, d, out):
+    """For each pixel of an axis: how many windows reach it, which (in order), and through which tap."""
+    count = np.zeros(length, np.int64)
+    windows, taps = np.zeros((length, K), np.int64), np.zeros((length, K), np.int64)
+    for p in range(out):
+        for i in range(K):
+            pixel = p * s + i * d - start
+            if 0 <= pixel < length:
+                windows[pixel, count[pixel]], taps[pixel, count[pixel]] = p, i
+                count[pixel] += 1
+    return count, windows, taps
+
+
 @functools.lru_cache
 def max_loops(K_h: int, K_w: int, taps: type[np.unsignedinteger[Any]]) -> tuple[Any, Any, Any, Any]:
     """Return (forward, backward) for channels-last pictures and (forward, backward) for planes.
@@ -102,9 +116,26 @@ def max_loops(K_h: int, K_w: int, taps: type[np.unsignedinteger[Any]]) -> tuple[
                     dx[np.uintp(i) * down + np.uintp(j) * right + np.uintp(k)] = g if mine else zero
 
     @inlined
-    def add_where_won(grad, won, tap, dx):
-        for k in range(len(grad)):
-            new, old, holder = grad[k], dx[k], won[k]
+    def take_one(grad, won, at, tap, dx):
+        zero = dx.dtype.type(0)
+        for k in range(len(dx)):
+            g, holder = grad[at + np.uintp(k)], won[at + np.uintp(k)]
+            dx[k] = g if holder == tap else zero
+
+    @inlined
+    def take_two(grad, won, at_a, at_b, tap_a, tap_b, dx):
+        zero = dx.dtype.type(0)
+        for k in range(len(dx)):
+            a, b = grad[at_a + np.uintp(k)], grad[at_b + np.uintp(k)]
+            holds_a, holds_b = won[at_a + np.uintp(k)], won[at_b + np.uintp(k)]
+            a = a if holds_a == tap_a else zero
+            b = b if holds_b == tap_b else zero
+            dx[k] = narrow(wide(a) + wide(b), a)
+
+    @inlined
+    def add_where_won(grad, won, at, tap, dx):
+        for k in range(len(dx)):
+            new, old, holder = grad[at + np.uintp(k)], dx[k], won[at + np.uintp(k)]
             both = narrow(wide(old) + wide(new), old)
             dx[k] = both if holder == tap else old
 
@@ -113,27 +144,37 @@ def max_loops(K_h: int, K_w: int, taps: type[np.unsignedinteger[Any]]) -> tuple[
         (H, W), (s_h, s_w), (start_h, start_w), (d_h, d_w), (H_out, W_out) = size, *geometry
         tiled = (s_h, s_w) == (K_h, K_w) == (H // H_out, W // W_out) and (start_h, start_w) == (0, 0)
         tiled = unrolled and tiled and (d_h, d_w) == (1, 1) and H % K_h == 0 and W % K_w == 0
+        of_row, row_windows, row_taps = windows_over(H, K_h, s_h, start_h, d_h, H_out)
+        of_column, column_windows, column_taps = windows_over(W, K_w, s_w, start_w, d_w, W_out)
+        first_at, first_tap = np.uintp(0), taps(0)
         for n in range(len(dx)):
-            filled = 0
-            for p in range(H_out):
-                top = p * s_h - start_h
-                if not tiled:
-                    # Rows are emptied just before the first window reaches them: so they are in the cache.
-                    reached = H if p == H_out - 1 else max(filled, min(H, top + (K_h - 1) * d_h + 1))
-                    dx[n, filled * W * C : reached * W * C] = 0
-                    filled = reached
-                for q in range(W_out):
-                    left, at = q * s_w - start_w, (p * W_out + q) * C
-                    g, won = grad[n, at : at + C], winner[n, at : at + C]
-                    if tiled:
-                        give_alone(g, won, dx[n, (top * W + left) * C :], np.uintp(W * C), np.uintp(C))
-                        continue
-                    for i in range(K_h):
-                        for j in range(K_w):
-                            row, column = top + i * d_h, left + j * d_w
-                            if 0 <= row < H and 0 <= column < W:
-                                begin = (row * W + column) * C
-                                add_where_won(g, won, taps(i * K_w + j), dx[n, begin : begin + C])
+            if tiled:
+                for p in range(H_out):
+                    for q in range(W_out):
+                        at, begin = (p * W_out + q) * C, (p * K_h * W + q * K_w) * C
+                        g, won = grad[n, at : at + C], winner[n, at : at + C]
+                        give_alone(g, won, dx[n, begin:], np.uintp(W * C), np.uintp(C))
+                continue
+            for row in range(H):
+                for column in range(W):
+                    begin, found = (row * W + column) * C, 0
+                    pixel = dx[n, begin : begin + C]
+                    for a in range(of_row[row]):
+                        for b in range(of_column[column]):
+                            window = row_windows[row, a] * W_out + column_windows[column, b]
+                            tap = taps(row_taps[row, a] * K_w + column_taps[column, b])
+                            at = np.uintp(window * C)
+                            found += 1
+                            if found == 1:
+                                first_at, first_tap = at, tap
+                            elif found == 2:
+                                take_two(grad[n], winner[n], first_at, at, first_tap, tap, pixel)
+                            else:
+                                add_where_won(grad[n], winner[n], at, tap, pixel)
+                    if found == 1:
+                        take_one(grad[n], winner[n], first_at, first_tap, pixel)
+                    elif found == 0:
+                        pixel[:] = 0
 
     @compiled
     def plane_backward(grad, size, geometry, winner, dx):

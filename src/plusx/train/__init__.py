@@ -6,7 +6,7 @@ from plusx.train.display import Display, choose_mode
 from plusx.train.evaluate import predict, score
 from plusx.train.interrupt import Interrupted
 from plusx.train.loop import Outcome, Trainer
-from plusx.train.recipe import Recipe, load_recipe, parse_setting, recipe_names
+from plusx.train.recipe import Recipe, fit_batches, load_recipe, parse_setting, recipe_names
 
 __all__ = [
     "Display",
@@ -16,6 +16,7 @@ __all__ = [
     "Trainer",
     "choose_mode",
     "claim",
+    "fit_batches",
     "load_recipe",
     "parse_setting",
     "predict",

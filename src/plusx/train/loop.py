@@ -307,10 +307,10 @@ class Trainer:
             )
 
     def _work(self, step: int) -> float:
-        """The work of all steps up to this one, in steps at full size."""
+        """The work of all steps up to this one, in steps at full size; a fifth of one does not shrink."""
         training = self.recipe.training
         small = min(step, training.small_epochs * self.steps_per_epoch)
-        return small * (training.small_size / self.card.input_size) ** 2 + (step - small)
+        return small * (0.2 + 0.8 * (training.small_size / self.card.input_size) ** 2) + (step - small)
 
     def _show_progress(self) -> None:
         position = self.position

@@ -172,6 +172,19 @@ def load_recipe(name_or_file: str, overrides: Mapping[str, Any] | None = None) -
         raise UserError(_one_line(error)) from error
 
 
+def fit_batches(recipe: Recipe, pictures: int) -> Recipe:
+    """The recipe with batches small enough that an epoch of so many pictures has at least eight steps.
+
+    >>> fit_batches(load_recipe("fast"), 800).training.batch_size
+    100
+    """
+    largest = max(2, (pictures - recipe.data.validation) // 8)
+    batch_size = min(recipe.training.batch_size, largest)
+    return recipe.model_copy(
+        update={"training": recipe.training.model_copy(update={"batch_size": batch_size})}
+    )
+
+
 def parse_setting(setting: str) -> tuple[str, Any]:
     """Split KEY=VALUE; the value is read as TOML, and taken as text where it is none.
 
