@@ -48,11 +48,17 @@ def steps_table(result: dict[str, Any]) -> Table:
             row["network"],
             row["way"],
             f"{row['pictures']} of {row['size']}×{row['size']}",
-            f"{row['images_per_second']:,.3g}",
+            _rate(row),
             f"{row['seconds_per_50000']:,.0f} s",
             f"{row['images_per_second'] / _slowest(result, row['network']):.2f}",
         )
     return table
+
+
+def _rate(row: dict[str, Any]) -> str:
+    """Three digits are known, no more."""
+    rate = float(row["images_per_second"])
+    return f"{round(rate, -1):,.0f}" if rate >= 1000 else f"{rate:.3g}"
 
 
 def _slowest(result: dict[str, Any], network: str) -> float:
@@ -78,7 +84,7 @@ def draw_operations(result: dict[str, Any]) -> bytes:
             )
         axes.axvline(1, color=LIGHT.muted, linewidth=1)
         axes.set_xscale("log", base=2)
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}×")
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}×" if value >= 1 else f"1/{1 / value:g}×")
         axes.set_yticks(np.arange(len(names)), names, fontsize=7.5)
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.grid(axis="x")
@@ -106,7 +112,7 @@ def draw_steps(result: dict[str, Any]) -> bytes:
         for network, place in zip(networks, axes, strict=True):
             mine = [next(r for r in rows if (r["network"], r["way"]) == (network, way)) for way in ways]
             bars = place.barh(ways, [r["images_per_second"] for r in mine], color=colours[: len(ways)])
-            place.bar_label(bars, [f"{r['images_per_second']:,.3g}" for r in mine], padding=3, fontsize=8)
+            place.bar_label(bars, [_rate(r) for r in mine], padding=3, fontsize=8)
             place.invert_yaxis()
             place.set_title(network, loc="left", color=LIGHT.muted, fontsize=10)
             place.tick_params(axis="y", labelsize=8)
