@@ -16,6 +16,7 @@ from plusx import data as pictures_room
 from plusx import models as models_room
 from plusx.bench.commands import app as bench_app
 from plusx.errors import UserError
+from plusx.lab.commands import app as lab_app
 from plusx.train import Interrupted, load_recipe
 
 app = typer.Typer(
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Fetch, verify and describe CIFAR-10.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+app.add_typer(lab_app, name="lab")
 app.add_typer(bench_app, name="bench")
 
 DataDir = Annotated[

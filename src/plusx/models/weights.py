@@ -42,8 +42,12 @@ def save_weights(path: Path, model: nn.Module, card: Card) -> None:
     write_whole(path, save(state, metadata={"plusx": TypeAdapter(Card).dump_json(card).decode()}))
 
 
-def load(run_or_file: str | Path) -> nn.Module:
+def load(run_or_file: str | Path, into: nn.Module | None = None) -> nn.Module:
     """Rebuild a trained network from a run directory or from its `model.safetensors`.
+
+    Args:
+        run_or_file: either of them.
+        into: the network to load into, changed in place; built from the file's card unless given.
 
     Returns:
         The network in evaluation mode, on the CPU; its `card` (see `Card`) says how to feed it.
@@ -57,7 +61,7 @@ def load(run_or_file: str | Path) -> nn.Module:
         if not path.exists():
             raise UserError(f"{path.parent} has no {WEIGHTS_FILE}; give a finished run or a weights file")
     card, state = _open(path)
-    model = create_model(card.model, num_classes=len(card.classes), residual=card.residual)
+    model = into or create_model(card.model, num_classes=len(card.classes), residual=card.residual)
     expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
     found = {name: tensor.shape for name, tensor in state.items()}
     wrong = sorted(name for name in expected.keys() | found if expected.get(name) != found.get(name))

@@ -9,6 +9,7 @@ import copy
 import json
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,12 +54,20 @@ class Trainer:
         run: an existing directory; `recipe.toml` is written into it.
         dataset: the pictures.
         display: what the person sees.
+        build: makes the network, where the recipe names none ("custom").
 
     Raises:
         UserError: if the device is not there, or the dataset is smaller than a batch.
     """
 
-    def __init__(self, recipe: Recipe, run: Path, dataset: Dataset, display: Display) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        run: Path,
+        dataset: Dataset,
+        display: Display,
+        build: Callable[[], nn.Module] | None = None,
+    ) -> None:
         """Prepare everything before the first step."""
         self.began = time.perf_counter()
         self.recipe, self.run, self.display = recipe, run, display
@@ -88,9 +97,8 @@ class Trainer:
         self.labels = torch.from_numpy(dataset.train_labels).to(self.device)
         self.mean, self.std = (torch.tensor(v, dtype=torch.float32, device=self.device) for v in (mean, std))
 
-        model = create_model(
-            recipe.model.name, num_classes=len(dataset.classes), residual=recipe.model.residual
-        )
+        name, residual = recipe.model.name, recipe.model.residual
+        model = build() if build else create_model(name, num_classes=len(dataset.classes), residual=residual)
         if isinstance(model, FastNet):
             model.fit_input(normalise(self.images[:5000], self.mean, self.std).cpu())
         self.model = model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -269,7 +277,7 @@ class Trainer:
                 f"test accuracy {percent(last.test_accuracy)} (last epoch){tta}",
                 f"trained in {clock(position.train_seconds)}, {result['images_per_second']:,.0f} images/s, "
                 f"peak memory {result['peak_memory_bytes'] / 2**30:.1f} GiB",
-                f"everything is in {self.run}; open {self.run / 'report.html'}",
+                f"everything is in {self.run}",
             ]
         )
         write_whole(self.run / "terminal.svg", self.display.svg())

@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from plusx.errors import UserError
 from plusx.models import model_names
 
+CUSTOM = "custom"
+
 
 class Section(BaseModel):
     """A table of the TOML file: unknown keys are refused, nothing changes after validation."""
@@ -21,14 +23,14 @@ class Section(BaseModel):
 
 
 class Model(Section):
-    """Which network."""
+    """Which network; "custom" is one built in Python and handed to the trainer."""
 
     name: str = "fast"
     residual: bool = True
 
     @model_validator(mode="after")
     def _known(self) -> "Model":
-        if self.name not in model_names():
+        if self.name not in (*model_names(), CUSTOM):
             raise ValueError(f"there is no model {self.name!r}; choose one of: {', '.join(model_names())}")
         return self
 

@@ -1,0 +1,27 @@
+"""The lesson as a laboratory: a module for each claim, which measures it and says whether it holds.
+
+>>> list(EXPERIMENTS)[:2]
+['parameters', 'spatial-structure']
+"""
+
+from types import ModuleType
+from typing import cast
+
+from plusx.lab import (
+    parameters,
+    spatial_structure,
+)
+from plusx.lab.experiment import Experiment, Judgement, Numbers, Table, Text
+from plusx.lab.workbench import Trained, Workbench
+
+# In the lesson's order.
+_MODULES: tuple[ModuleType, ...] = (
+    parameters,
+    spatial_structure,
+)
+
+EXPERIMENTS: dict[str, Experiment] = {
+    module.__name__.rpartition(".")[2].replace("_", "-"): cast(Experiment, module) for module in _MODULES
+}
+
+__all__ = ["EXPERIMENTS", "Experiment", "Judgement", "Numbers", "Table", "Text", "Trained", "Workbench"]

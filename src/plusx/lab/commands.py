@@ -1,0 +1,66 @@
+"""`plusx lab list` and `plusx lab run`."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from plusx.errors import UserError
+from plusx.lab.experiment import Language
+
+app = typer.Typer(help="The lesson's claims, each one measured.", no_args_is_help=True)
+In = Annotated[Language, typer.Option("--language", "-l", help="en or zh.")]
+
+
+@app.command("list")
+def list_experiments(language: In = "en") -> None:
+    """Show every experiment: its name and the claim that it tests."""
+    from plusx.lab import EXPERIMENTS
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("name", no_wrap=True, style="bold")
+    table.add_column("claim")
+    for name, experiment in EXPERIMENTS.items():
+        table.add_row(name, experiment.CLAIM.within(language))
+    Console().print(table)
+
+
+@app.command("run")
+def run(
+    names: Annotated[list[str], typer.Argument(help="Experiments by name, or: all.")],
+    quick: Annotated[
+        bool, typer.Option("--quick", help="The sample of 1 000 pictures, under a minute each.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder; runs/lab or runs/lab-quick unless given.")] = None,
+    language: In = "en",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    data_dir: Annotated[Path | None, typer.Option("--data-dir", help="Where CIFAR-10 lies.")] = None,
+) -> None:
+    """Measure, print the table and the verdict, and write `result.json` and `figure.png`.
+
+    Trainings are kept: what was stopped goes on, what was finished is not trained again.
+    """
+    from plusx.lab import EXPERIMENTS
+    from plusx.lab.runner import run_experiment, show
+    from plusx.lab.workbench import Workbench
+
+    for name in names:
+        if name not in (*EXPERIMENTS, "all"):
+            raise UserError(f"there is no experiment {name!r}; choose from: all, {', '.join(EXPERIMENTS)}")
+    folder = out or Path("runs") / ("lab-quick" if quick else "lab")
+    folder.mkdir(parents=True, exist_ok=True)
+    console = Console(stderr=as_json)
+    bench = Workbench(folder, quick=quick, console=console, data_dir=data_dir)
+    results = []
+    for name in EXPERIMENTS if "all" in names else dict.fromkeys(names):
+        result = run_experiment(name, EXPERIMENTS[name], bench)
+        results.append(result)
+        if not as_json:
+            show(result, EXPERIMENTS[name].tables(result["numbers"]), folder / name, console, language)
+    if as_json:
+        json.dump(results, sys.stdout, indent=2, ensure_ascii=False)
+        print()

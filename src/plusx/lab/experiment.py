@@ -1,0 +1,82 @@
+"""What an experiment is: a claim of the lesson, a question, a measurement, and a rule for the verdict.
+
+Each experiment is a module of this room and offers what `Experiment` lists, in that order. Only `measure`
+computes; `judge`, `tables` and `draw` read the numbers that it returned. So a verdict can be checked, and a
+picture drawn again, from `result.json` alone.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Protocol, get_args
+
+from matplotlib.figure import Figure
+
+from plusx.lab.workbench import Workbench
+from plusx.report.style import Theme
+
+Numbers = dict[str, Any]
+"""What was measured, as JSON: text, numbers, and lists and dicts of them."""
+
+Verdict = Literal["holds", "holds with conditions", "does not hold"]
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+
+Language = Literal["en", "zh"]
+
+
+class Text(NamedTuple):
+    """The same sentence in English and in Chinese.
+
+    >>> Text("a map of {size}", "{size} 的特征图").format(size=8).zh
+    '8 的特征图'
+    """
+
+    en: str
+    zh: str
+
+    def format(self, **values: object) -> "Text":
+        """Fill the same values into both."""
+        return Text(self.en.format(**values), self.zh.format(**values))
+
+    def within(self, language: Language) -> str:
+        """One of the two."""
+        return self.zh if language == "zh" else self.en
+
+
+class Judgement(NamedTuple):
+    """A verdict and the one or two sentences, with numbers, that it rests on."""
+
+    verdict: Verdict
+    because: Text
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table for the terminal and the pages: cells are text already, numbers right-aligned by the reader."""
+
+    title: Text
+    columns: tuple[Text, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+class Experiment(Protocol):
+    """What every module of the laboratory offers."""
+
+    SECTION: str
+    """The lesson's heading, in its own words."""
+    CLAIM: Text
+    """What the lesson says there; `zh` is its own wording."""
+    QUESTION: Text
+    """What is measured to find out."""
+    RULE: Text
+    """When the verdict is which, fixed before measuring."""
+
+    def measure(self, bench: Workbench) -> Numbers:
+        """Find out; takes under a minute where `bench.quick`."""
+
+    def judge(self, numbers: Numbers) -> Judgement:
+        """Apply the rule."""
+
+    def tables(self, numbers: Numbers) -> list[Table]:
+        """The numbers that a person wants to read."""
+
+    def draw(self, numbers: Numbers, theme: Theme) -> Figure:
+        """One picture that shows the answer."""

@@ -1,0 +1,98 @@
+"""Run an experiment and write down what came of it: `result.json` and `figure.png`."""
+
+import json
+import platform
+import shlex
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table as Rows
+
+import plusx
+from plusx.files import write_whole
+from plusx.lab.experiment import Experiment, Language, Table, Text
+from plusx.lab.workbench import Workbench
+from plusx.report.style import LIGHT, applied, to_png
+from plusx.train.device import processor
+
+
+def run_experiment(name: str, experiment: Experiment, bench: Workbench) -> dict[str, Any]:
+    """Measure, judge, draw, and write both files into `bench.folder / name`.
+
+    Returns:
+        What `result.json` holds.
+    """
+    folder = bench.folder / name
+    folder.mkdir(parents=True, exist_ok=True)
+    began = time.perf_counter()
+    numbers = json.loads(json.dumps(experiment.measure(bench)))  # as whoever reads the file will see them
+    verdict, because = experiment.judge(numbers)
+    result = {
+        "experiment": name,
+        "section": experiment.SECTION,
+        "claim": experiment.CLAIM._asdict(),
+        "question": experiment.QUESTION._asdict(),
+        "rule": experiment.RULE._asdict(),
+        "verdict": verdict,
+        "because": because._asdict(),
+        "numbers": numbers,
+        "quick": bench.quick,
+        "code": f"src/plusx/lab/{name.replace('-', '_')}.py",
+        "command": shlex.join(["plusx", "lab", "run", name, *(["--quick"] if bench.quick else [])]),
+        "date": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+        "seconds": round(time.perf_counter() - began, 1),
+        "plusx_version": plusx.__version__,
+        "torch_version": torch.__version__,
+        "python": platform.python_version(),
+        "processor": processor(),
+        "threads": torch.get_num_threads(),
+    }
+    with applied(LIGHT):
+        picture = to_png(experiment.draw(numbers, LIGHT))
+    write_whole(folder / "figure.png", picture)
+    write_whole(folder / "result.json", json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+    return result
+
+
+def show(
+    result: dict[str, Any], tables: list[Table], folder: Path, console: Console, language: Language
+) -> None:
+    """Print an experiment's question, tables, verdict and where its files are."""
+    colour = {"holds": "green", "holds with conditions": "yellow"}.get(result["verdict"], "red")
+    console.rule(f"[bold]{result['experiment']}[/bold]", align="left")
+    for label, key in ((Text("claim", "论断"), "claim"), (Text("question", "问题"), "question")):
+        console.print(f"[dim]{label.within(language)}:[/dim] {result[key][language]}", highlight=False)
+    for table in tables:
+        console.print(_rows(table, language))
+    verdict = VERDICT_WORDS[result["verdict"]].within(language)
+    console.print(f"[bold {colour}]{verdict}[/bold {colour}]: {result['because'][language]}", highlight=False)
+    if result["quick"]:
+        note = Text(
+            "quick: few pictures and steps; its figures show how, not how much.",
+            "快速模式：图片和步数很少，只说明做法，数字不作结论。",
+        )
+        console.print(f"[dim]{note.within(language)}[/dim]")
+    console.print(
+        f"[dim]{folder / 'figure.png'} · {folder / 'result.json'} · {result['code']}[/dim]\n",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+VERDICT_WORDS = {
+    "holds": Text("holds", "成立"),
+    "holds with conditions": Text("holds with conditions", "有条件成立"),
+    "does not hold": Text("does not hold", "不成立"),
+}
+
+
+def _rows(table: Table, language: Language) -> Rows:
+    rows = Rows(title=table.title.within(language), title_justify="left", box=None, title_style="italic")
+    for index, column in enumerate(table.columns):
+        rows.add_column(column.within(language), justify="left" if index == 0 else "right")
+    for row in table.rows:
+        rows.add_row(*row)
+    return rows
