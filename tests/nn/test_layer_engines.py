@@ -68,8 +68,10 @@ def test_handmade_gradients_are_ours_and_native_ones_are_torchs(name, is_handmad
 def test_left_alone_a_layer_takes_ours_only_where_it_is_the_faster_one(is_handmade):
     x = torch.randn(PICTURES, requires_grad=True)
     assert is_handmade(nn.MaxPool2d(2)(x))
-    assert not is_handmade(nn.MaxPool2d(3, stride=2)(x))
-    assert not is_handmade(nn.AvgPool2d(2)(x))
+    assert is_handmade(nn.MaxPool2d(3, stride=2)(x))
+    assert not is_handmade(nn.MaxPool2d(5)(x))
+    assert is_handmade(nn.AvgPool2d(2)(x))
+    assert not is_handmade(nn.AvgPool2d(3, stride=2)(x))
     assert not is_handmade(nn.Conv2d(3, 4, 3)(x))
     many = torch.randn(160, 64, 16, 16)
     wide = nn.Conv2d(64, 64, 3, padding=1)

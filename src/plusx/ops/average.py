@@ -57,9 +57,7 @@ class Spread(torch.autograd.Function):
         ctx.save_for_backward(n)
         ctx.size, ctx.geometry = size, geometry
         dx = empty(grad, size, grad.dtype, layout)
-        # Where windows overlap, the loops would round a sum in bfloat16 after each window.
-        apart = geometry.stride[0] >= geometry.K[0] and geometry.stride[1] >= geometry.K[1]
-        if loops.serve(grad) and (apart or grad.dtype != torch.bfloat16):
+        if loops.serve(grad):
             _run_loops(1, grad, n, size, geometry, dx, layout)
             return dx
         for chunk in chunks(dx):
@@ -87,10 +85,11 @@ def _run_loops(
 ) -> None:
     """Forward (0) from x to y, or backward (1) from ∂L/∂y to ∂L/∂x."""
     K, *rest = geometry
-    run, steps, counts = average_loops(*K)[which], tuple(rest), n.numpy()
-    C = source.shape[1] if layout == torch.channels_last else 1
+    steps, counts = tuple(rest), n.numpy()
     read, written = loops.as_pictures(source, layout), loops.as_pictures(target, layout)
-    share_work(lambda part: run(read[part], C, size, steps, counts, written[part]), len(read))
+    run = average_loops(*K)[which if layout == torch.channels_last else which + 2]
+    channels = (source.shape[1],) if layout == torch.channels_last else ()
+    share_work(lambda part: run(read[part], *channels, size, steps, counts, written[part]), len(read))
 
 
 class GlobalAveragePool(torch.autograd.Function):

@@ -13,6 +13,8 @@ from numba.extending import intrinsic
 from torch import Tensor
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16)
+UNROLLED = 16
+"""Taps of a pooling window that are written out one after the other; a larger window is walked."""
 
 
 def serve(*tensors: Tensor) -> bool:
@@ -81,3 +83,17 @@ def narrow(_: Any, x: Any, like: Any) -> Any:
         return builder.trunc(builder.lshr(kept, ir.Constant(integer, 16)), ir.IntType(16))
 
     return types.uint16(types.float32, types.uint16), round_to_even
+
+
+@compiled
+def windows_over(length: int, K: int, s: int, start: int, d: int, out: int) -> Any:
+    """For each pixel of an axis: how many windows reach it, which (in order), and through which tap."""
+    count = np.zeros(length, np.int64)
+    windows, taps = np.zeros((length, K), np.int64), np.zeros((length, K), np.int64)
+    for p in range(out):
+        for i in range(K):
+            pixel = p * s + i * d - start
+            if 0 <= pixel < length:
+                windows[pixel, count[pixel]], taps[pixel, count[pixel]] = p, i
+                count[pixel] += 1
+    return count, windows, taps

@@ -12,23 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from plusx.ops.loops import compiled, inlined, narrow, wide
-
-UNROLLED = 9  # taps; a larger window is walked tap by tap
-
-
-@compiled
-def windows_over(length, K, s, start, d, out):
-    """For each pixel of an axis: how many windows reach it, which (in order), and through which tap."""
-    count = np.zeros(length, np.int64)
-    windows, taps = np.zeros((length, K), np.int64), np.zeros((length, K), np.int64)
-    for p in range(out):
-        for i in range(K):
-            pixel = p * s + i * d - start
-            if 0 <= pixel < length:
-                windows[pixel, count[pixel]], taps[pixel, count[pixel]] = p, i
-                count[pixel] += 1
-    return count, windows, taps
+from plusx.ops.loops import UNROLLED, compiled, inlined, narrow, wide, windows_over
 
 
 @functools.lru_cache
@@ -41,6 +25,13 @@ def max_loops(K_h: int, K_w: int, taps: type[np.unsignedinteger[Any]]) -> tuple[
         taps: the type of `winner`, wide enough for K_h · K_w.
     """
     unrolled = K_h * K_w <= UNROLLED
+
+    @inlined
+    def side_by_side(size, geometry):
+        """Whether the windows tile the picture, so that each pixel has one."""
+        (H, W), (stride, start, dilation, (H_out, W_out)) = size, geometry
+        tiled = stride == (K_h, K_w) and start == (0, 0) and dilation == (1, 1)
+        return tiled and H_out * K_h == H and W_out * K_w == W
 
     @inlined
     def whole(w, down, right, best, won):
@@ -89,8 +80,23 @@ def max_loops(K_h: int, K_w: int, taps: type[np.unsignedinteger[Any]]) -> tuple[
     @compiled
     def plane_forward(x, size, geometry, first_taps, lowest, y, winner):
         (H, W), (s_h, s_w), (start_h, start_w), (d_h, d_w), (H_out, W_out) = size, *geometry
+        tiled = side_by_side(size, geometry)
         for n in range(len(x)):
             for p in range(H_out):
+                if tiled:
+                    rows = x[n, p * K_h * W : (p + 1) * K_h * W]
+                    best, won = y[n, p * W_out : (p + 1) * W_out], winner[n, p * W_out : (p + 1) * W_out]
+                    for q in range(W_out):
+                        largest, holder = rows[np.uintp(q * K_w)], np.int32(0)
+                        for i in range(K_h):
+                            for j in range(K_w):
+                                new = rows[np.uintp(i * W) + np.uintp(q * K_w + j)]
+                                larger = (wide(new) > wide(largest)) | (wide(new) != wide(new))
+                                largest = new if larger else largest
+                                holder = np.int32(i * K_w + j) if larger else holder
+                        best[q] = largest
+                        won[q] = taps(holder)
+                    continue
                 for q in range(W_out):
                     top, left = p * s_h - start_h, q * s_w - start_w
                     largest, holder = lowest, first_taps[p, q]
@@ -104,16 +110,6 @@ def max_loops(K_h: int, K_w: int, taps: type[np.unsignedinteger[Any]]) -> tuple[
                                 holder = taps(i * K_w + j) if larger else holder
                     y[n, p * W_out + q] = largest
                     winner[n, p * W_out + q] = holder
-
-    @inlined
-    def give_alone(grad, won, dx, down, right):
-        zero = dx.dtype.type(0)
-        for k in range(len(grad)):
-            g, holder = grad[k], won[k]
-            for i in range(K_h):
-                for j in range(K_w):
-                    mine = holder == taps(i * K_w + j)
-                    dx[np.uintp(i) * down + np.uintp(j) * right + np.uintp(k)] = g if mine else zero
 
     @inlined
     def take_one(grad, won, at, tap, dx):
@@ -142,8 +138,7 @@ def max_loops(K_h: int, K_w: int, taps: type[np.unsignedinteger[Any]]) -> tuple[
     @compiled
     def backward(grad, C, size, geometry, winner, dx):
         (H, W), (s_h, s_w), (start_h, start_w), (d_h, d_w), (H_out, W_out) = size, *geometry
-        tiled = (s_h, s_w) == (K_h, K_w) == (H // H_out, W // W_out) and (start_h, start_w) == (0, 0)
-        tiled = unrolled and tiled and (d_h, d_w) == (1, 1) and H % K_h == 0 and W % K_w == 0
+        tiled = side_by_side(size, geometry)
         of_row, row_windows, row_taps = windows_over(H, K_h, s_h, start_h, d_h, H_out)
         of_column, column_windows, column_taps = windows_over(W, K_w, s_w, start_w, d_w, W_out)
         first_at, first_tap = np.uintp(0), taps(0)
@@ -151,9 +146,12 @@ def max_loops(K_h: int, K_w: int, taps: type[np.unsignedinteger[Any]]) -> tuple[
             if tiled:
                 for p in range(H_out):
                     for q in range(W_out):
-                        at, begin = (p * W_out + q) * C, (p * K_h * W + q * K_w) * C
-                        g, won = grad[n, at : at + C], winner[n, at : at + C]
-                        give_alone(g, won, dx[n, begin:], np.uintp(W * C), np.uintp(C))
+                        at = np.uintp((p * W_out + q) * C)
+                        for i in range(K_h):
+                            for j in range(K_w):
+                                begin = ((p * K_h + i) * W + q * K_w + j) * C
+                                pixel = dx[n, begin : begin + C]
+                                take_one(grad[n], winner[n], at, taps(i * K_w + j), pixel)
                 continue
             for row in range(H):
                 for column in range(W):
@@ -179,6 +177,18 @@ def max_loops(K_h: int, K_w: int, taps: type[np.unsignedinteger[Any]]) -> tuple[
     @compiled
     def plane_backward(grad, size, geometry, winner, dx):
         (_, W), (s_h, s_w), (start_h, start_w), (d_h, d_w), (H_out, W_out) = size, *geometry
+        if side_by_side(size, geometry):
+            zero = dx.dtype.type(0)
+            for n in range(len(dx)):
+                for p in range(H_out):
+                    g, won = grad[n, p * W_out : (p + 1) * W_out], winner[n, p * W_out : (p + 1) * W_out]
+                    for i in range(K_h):
+                        row = dx[n, (p * K_h + i) * W : (p * K_h + i + 1) * W]
+                        for q in range(W_out):
+                            share, holder = g[q], won[q]
+                            for j in range(K_w):
+                                row[np.uintp(q * K_w + j)] = share if holder == taps(i * K_w + j) else zero
+            return
         offsets = np.empty(K_h * K_w, np.int64)
         for i in range(K_h):
             for j in range(K_w):

@@ -12,6 +12,7 @@ from plusx.ops import loops, reference
 from plusx.ops.average import AveragePool, GlobalAveragePool
 from plusx.ops.engines import resolve
 from plusx.ops.lesson_layout import each_picture
+from plusx.ops.loops import UNROLLED
 from plusx.ops.maximum import GlobalMaxPool, MaxPool
 from plusx.ops.shape import IntOrPair, Padding
 from plusx.ops.windows import Geometry, count_pixels, resolve_windows
@@ -52,8 +53,8 @@ def max_pool2d(
         return max_pool2d(x[None], kernel_size, stride, padding, dilation, ceil_mode, engine=engine)[0]
     geometry, sides = resolve_windows(x, kernel_size, stride, padding, dilation, ceil_mode)
     K, s, start, d, out = geometry
-    # In one window of nine taps or fewer the running maximum stays in registers: then ours is the faster one.
-    small = K[0] * K[1] <= 9
+    # While the compiler can unroll a window, the running maximum stays in registers: then ours is the faster.
+    small = K[0] * K[1] <= UNROLLED
     match resolve(engine, "handmade" if small and loops.serve(x) else "native"):
         case "reference":
             return each_picture(
@@ -105,7 +106,9 @@ def avg_pool2d(
     geometry, sides = resolve_windows(x, kernel_size, stride, padding, 1, ceil_mode)
     K, s, start, _, out = geometry
     size = (x.shape[2], x.shape[3])
-    match resolve(engine, "native"):
+    # Windows that lie apart are read once and written once: then ours is the faster one.
+    apart = s[0] >= K[0] and s[1] >= K[1] and K[0] * K[1] <= UNROLLED
+    match resolve(engine, "handmade" if apart and loops.serve(x) else "native"):
         case "reference":
             return each_picture(
                 lambda picture: reference.avg_pool2d(picture, K, s, padding, ceil_mode, count_include_pad),
@@ -149,7 +152,7 @@ def global_max_pool2d(x: Tensor, *, engine: str | None = None) -> Tensor:
     [[[[3.0]]]]
     """
     _check_map(x)
-    match resolve(engine, "native"):
+    match resolve(engine, "handmade" if loops.serve(x) else "native"):
         case "handmade":
             if loops.serve(x):
                 whole = Geometry((x.shape[2], x.shape[3]), (1, 1), (0, 0), (1, 1), (1, 1))
