@@ -7,9 +7,11 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
+import plusx as plusx_package
 from plusx.models import model_names
 
 QUICK = [
@@ -71,6 +73,19 @@ def test_predict_names_any_picture(run: Path, tmp_path: Path) -> None:
         assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-5)
         assert answer["class"] == max(answer["probabilities"], key=answer["probabilities"].get)
     assert answers[0]["class"] in plusx("predict", run, files[0]).stdout
+
+
+def test_predict_needs_no_run(tmp_path: Path) -> None:
+    dataset = plusx_package.data.load("sample")
+    ship = dataset.test_images[np.flatnonzero(dataset.test_labels == 8)[0]]
+    Image.fromarray(ship).resize((320, 320)).save(tmp_path / "ship.png")
+    (answer,) = json.loads(plusx("predict", tmp_path / "ship.png", "--json").stdout)
+    assert answer["class"] == "ship"
+    assert not answer["doubtful"]
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(
+        tmp_path / "noise.png"
+    )
+    assert "none of the classes" in plusx("predict", "cifar10", tmp_path / "noise.png").stdout
 
 
 def test_models_lists_every_network_with_its_plain_twin() -> None:

@@ -199,9 +199,13 @@ def evaluate(
 
 @app.command()
 def predict(
-    run_or_weights: Annotated[Path, typer.Argument(help="A run directory or a .safetensors file.")],
-    pictures: Annotated[
-        list[Path], typer.Argument(help="Picture files, any size and format that Pillow reads.")
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="[RUN] PICTURE",
+            help="Pictures of any size and format that Pillow reads. Before them, if wished, a run directory "
+            "or a .safetensors file; otherwise the network that comes with plusx answers.",
+        ),
     ],
     device: DeviceOption = "auto",
     as_json: Json = False,
@@ -213,32 +217,50 @@ def predict(
     from plusx.train import predict as probabilities_of
     from plusx.train import resolve_device, resolve_precision
 
+    weights, pictures = _weights_first(files)
     place = resolve_device(device)
-    model = models_room.load(run_or_weights).to(place)
+    model = models_room.load(weights).to(place)
     card: models_room.Card = model.card  # type: ignore[assignment]
     images = np.stack([read_picture(path, card.input_size) for path in pictures])
     precision = resolve_precision("auto", place)
     with plusx.engine("native"):
         rows = probabilities_of(model, images, card, device=place, precision=precision).tolist()
+    answers = [
+        {
+            "picture": str(path),
+            "class": card.classes[row.index(max(row))],
+            "doubtful": max(row) < card.doubt,
+            "probabilities": dict(zip(card.classes, row, strict=True)),
+        }
+        for path, row in zip(pictures, rows, strict=True)
+    ]
     if as_json:
-        answers = [
-            {
-                "picture": str(path),
-                "class": card.classes[row.index(max(row))],
-                "probabilities": dict(zip(card.classes, row, strict=True)),
-            }
-            for path, row in zip(pictures, rows, strict=True)
-        ]
         print(json.dumps(answers, indent=2, ensure_ascii=False))
         return
     table = Table(box=None)
-    for title in ("picture", "class", "probability", "then"):
-        table.add_column(title, justify="right" if title == "probability" else "left")
-    for path, row in zip(pictures, rows, strict=True):
-        best = sorted(zip(row, card.classes, strict=True), reverse=True)
-        then = ", ".join(f"{name} {100 * share:.1f} %" for share, name in best[1:3])
-        table.add_row(str(path), f"[bold]{best[0][1]}[/bold]", f"{100 * best[0][0]:.1f} %", then)
-    Console().print(table)
+    table.add_column("picture", overflow="fold")
+    table.add_column("class", no_wrap=True, style="bold")
+    table.add_column("probability", no_wrap=True, justify="right")
+    table.add_column("then")
+    for answer in answers:
+        (name, share), *others = sorted(answer["probabilities"].items(), key=lambda item: -item[1])
+        then = ", ".join(f"{other} {100 * less:.1f} %" for other, less in others[:2])
+        mark = " [yellow]?[/yellow]" if answer["doubtful"] else ""
+        table.add_row(answer["picture"], name + mark, f"{100 * share:.1f} %", then)
+    console = Console()
+    console.print(table)
+    if any(answer["doubtful"] for answer in answers):
+        console.print("[yellow]?[/yellow] looks like none of the classes")
+
+
+def _weights_first(files: list[Path]) -> tuple[Path | str, list[Path]]:
+    """Which network, and which pictures; pictures alone are for the network that comes with the package."""
+    first, *rest = files
+    if first.is_dir() or first.suffix == ".safetensors" or str(first) in models_room.PRETRAINED:
+        if not rest:
+            raise UserError(f"give at least one picture after {first}")
+        return first, rest
+    return "cifar10", files
 
 
 @app.command()

@@ -6,9 +6,10 @@ from plusx.models.fast import FastNet
 from plusx.models.registry import create_model, model_names
 from plusx.models.resnet import ResNet
 from plusx.models.summary import Summary, receptive_field, summarise
-from plusx.models.weights import Card, load, load_state, save_weights
+from plusx.models.weights import PRETRAINED, Card, load, load_state, save_weights
 
 __all__ = [
+    "PRETRAINED",
     "BasicBlock",
     "Bottleneck",
     "Card",

@@ -13,6 +13,8 @@ from plusx.files import write_whole
 from plusx.models.registry import create_model
 
 WEIGHTS_FILE = "model.safetensors"
+PRETRAINED = {"cifar10": Path(__file__).parent / "pretrained" / "cifar10.safetensors"}
+"""Networks that come with the package, by name; the model card beside each says how it was trained."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Card:
         mean: channel means (R, G, B) of the training pictures, 0…1.
         std: channel standard deviations (R, G, B), 0…1.
         input_size: side of the pictures it was trained on, in pixels.
+        doubt: probability, 0…1, below which an answer is doubtful; see `plusx.train.doubt_below`.
     """
 
     model: str
@@ -34,6 +37,7 @@ class Card:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     input_size: int
+    doubt: float = 0.0
 
 
 def save_weights(path: Path, model: nn.Module, card: Card) -> None:
@@ -43,10 +47,10 @@ def save_weights(path: Path, model: nn.Module, card: Card) -> None:
 
 
 def load(run_or_file: str | Path, into: nn.Module | None = None) -> nn.Module:
-    """Rebuild a trained network from a run directory or from its `model.safetensors`.
+    """Rebuild a trained network from a run directory, from its `model.safetensors`, or by name.
 
     Args:
-        run_or_file: either of them.
+        run_or_file: one of them; "cifar10" is the network that comes with the package.
         into: the network to load into, changed in place; built from the file's card unless given.
 
     Returns:
@@ -56,6 +60,8 @@ def load(run_or_file: str | Path, into: nn.Module | None = None) -> nn.Module:
         UserError: if there are no weights, they are damaged, or they don't say which network they are.
     """
     path = Path(run_or_file)
+    if str(run_or_file) in PRETRAINED and not path.exists():
+        path = PRETRAINED[str(run_or_file)]
     if path.is_dir():
         path = path / WEIGHTS_FILE
         if not path.exists():

@@ -3,7 +3,7 @@
 from plusx.train.device import resolve_device, resolve_precision
 from plusx.train.directory import claim, recipe_of, refuse_taken
 from plusx.train.display import Display, choose_mode
-from plusx.train.evaluate import predict, score
+from plusx.train.evaluate import doubt_below, predict, score
 from plusx.train.interrupt import Interrupted
 from plusx.train.loop import Outcome, Trainer
 from plusx.train.recipe import Recipe, fit_batches, load_recipe, parse_setting, recipe_names
@@ -16,6 +16,7 @@ __all__ = [
     "Trainer",
     "choose_mode",
     "claim",
+    "doubt_below",
     "fit_batches",
     "load_recipe",
     "parse_setting",

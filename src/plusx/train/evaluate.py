@@ -76,3 +76,24 @@ def score(probabilities: Tensor, labels: np.ndarray) -> tuple[float, float]:
     target = torch.from_numpy(labels)
     right = probabilities.gather(1, target[:, None]).clamp_min(1e-12)
     return -right.log().mean().item(), (probabilities.argmax(1) == target).double().mean().item()
+
+
+def doubt_below(probabilities: Tensor, labels: np.ndarray) -> float:
+    """The probability that 95 % of the right answers exceed: below it, an answer deserves doubt.
+
+    A picture that shows none of the classes gets some answer too, but seldom a sure one (Hendrycks and Gimpel
+    2016, arXiv 1610.02136).
+
+    Args:
+        probabilities: (N, classes), of pictures that were not trained on.
+        labels: (N,).
+
+    Returns:
+        0 … 1; 0 if no answer is right.
+
+    >>> doubt_below(torch.tensor([[0.6, 0.4], [0.2, 0.8], [0.9, 0.1]]), np.array([0, 1, 1]))
+    0.61
+    """
+    surest, answers = probabilities.max(1)
+    sure = surest[answers == torch.from_numpy(labels)]
+    return round(sure.double().quantile(0.05).item(), 4) if len(sure) else 0.0

@@ -10,7 +10,7 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from plusx.train.checkpoint import Position, load_checkpoint, save_checkpoint
 from plusx.train.device import keep_memory, resolve_device, resolve_precision
 from plusx.train.directory import environment
 from plusx.train.display import Display, clock, percent
-from plusx.train.evaluate import normalise, predict, score
+from plusx.train.evaluate import doubt_below, normalise, predict, score
 from plusx.train.interrupt import Interrupted, StopRequest
 from plusx.train.journal import EpochRecord, Journal
 from plusx.train.optim import make_optimizers, set_rates
@@ -265,7 +265,8 @@ class Trainer:
             with_views and with_views[1],
             len(self.labels),
         )
-        save_weights(self.run / "model.safetensors", self._evaluated(), self.card)
+        card = replace(self.card, doubt=doubt_below(probabilities, dataset.test_labels))
+        save_weights(self.run / "model.safetensors", self._evaluated(), card)
         write_whole(
             self.run / "environment.json",
             json.dumps(environment(self.device, self.precision), indent=2) + "\n",
