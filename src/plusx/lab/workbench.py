@@ -20,6 +20,8 @@ from plusx.models import load as load_weights
 from plusx.train import Display, Recipe, Trainer, claim, load_recipe, predict, score
 from plusx.train.display import clock, percent
 
+RECIPE = str(Path(__file__).parent / "lab.toml")
+
 # What changes neither the weights nor the figures of a run.
 IRRELEVANT = {"training": {"device", "checkpoint_minutes"}, "evaluation": {"batch_size"}, "data": {"source"}}
 
@@ -83,7 +85,7 @@ class Workbench:
         name: str,
         build: Callable[[], nn.Module] | None = None,
         *,
-        recipe: str = "lab",
+        recipe: str = RECIPE,
         dataset: Dataset | None = None,
         seed: int = 0,
         **settings: Any,
@@ -96,7 +98,7 @@ class Workbench:
         Args:
             name: what to call it, such as "max pooling".
             build: makes the network; the recipe's own unless given.
-            recipe: "lab" for networks of one's own, or another shipped one.
+            recipe: the laboratory's for networks of one's own, or a shipped one by name.
             dataset: the bench's unless given.
             seed: of everything random.
             settings: any setting of the recipe, two underscores for the dot: `training__epochs=3`.
