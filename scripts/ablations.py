@@ -3,8 +3,8 @@
     python scripts/ablations.py runs/ablations --seeds 0 1
     python scripts/ablations.py runs/ablations --publish docs/results/ablations
 
-The first form trains what is not trained yet; it can be stopped and started again. The second writes the table
-from what is finished, with each run's `result.json` beside it.
+The first form trains what is not trained yet; it can be stopped and started again. The second writes the
+table from what is finished, with each run's `result.json` beside it.
 """
 
 import argparse
