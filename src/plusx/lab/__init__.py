@@ -8,8 +8,13 @@ from types import ModuleType
 from typing import cast
 
 from plusx.lab import (
+    padding,
     parameters,
+    pooling,
+    receptive_field,
     spatial_structure,
+    stride,
+    translation,
 )
 from plusx.lab.experiment import Experiment, Judgement, Numbers, Table, Text
 from plusx.lab.workbench import Trained, Workbench
@@ -18,6 +23,11 @@ from plusx.lab.workbench import Trained, Workbench
 _MODULES: tuple[ModuleType, ...] = (
     parameters,
     spatial_structure,
+    translation,
+    padding,
+    stride,
+    receptive_field,
+    pooling,
 )
 
 EXPERIMENTS: dict[str, Experiment] = {

@@ -7,13 +7,12 @@ allocated, and counted.
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from torch.utils.flop_counter import FlopCounterMode
 
-from plusx import nn, ops
+from plusx import nn
 from plusx.lab.drawing import logarithmic, short
 from plusx.lab.experiment import Judgement, Numbers, Table, Text
 from plusx.lab.workbench import Workbench
-from plusx.models import create_model
+from plusx.models import create_model, multiply_adds
 from plusx.report.style import WIDTH, Theme, padded
 
 SECTION = "全连接网络处理图像的三大问题: 参数爆炸"
@@ -68,14 +67,11 @@ def measure(bench: Workbench) -> Numbers:
 
 def count(model: nn.Module, size: int) -> dict[str, int]:
     """Parameters, their bytes in float32, and the multiply-adds of one picture, by torch's counter."""
-    picture = torch.empty(1, 3, size, size, device="meta")
-    with FlopCounterMode(display=False) as flops, ops.engine("native"), torch.no_grad():
-        model.eval()(picture)
     parameters = sum(p.numel() for p in model.parameters())
     return {
         "parameters": parameters,
         "bytes": 4 * parameters,
-        "multiply_adds": flops.get_total_flops() // 2,
+        "multiply_adds": multiply_adds(model.eval(), (3, size, size)),
     }
 
 

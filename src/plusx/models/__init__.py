@@ -5,7 +5,7 @@ from plusx.models.cifar import CifarResNet
 from plusx.models.fast import FastNet
 from plusx.models.registry import create_model, model_names
 from plusx.models.resnet import ResNet
-from plusx.models.summary import Summary, receptive_field, summarise
+from plusx.models.summary import Summary, multiply_adds, receptive_field, summarise
 from plusx.models.weights import PRETRAINED, Card, load, load_state, save_weights
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "load",
     "load_state",
     "model_names",
+    "multiply_adds",
     "receptive_field",
     "save_weights",
     "summarise",
