@@ -8,6 +8,9 @@ from types import ModuleType
 from typing import cast
 
 from plusx.lab import (
+    convolution_trace,
+    identity_path,
+    output_size,
     padding,
     parameters,
     pooling,
@@ -15,6 +18,7 @@ from plusx.lab import (
     spatial_structure,
     stride,
     translation,
+    variants,
 )
 from plusx.lab.experiment import Experiment, Judgement, Numbers, Table, Text
 from plusx.lab.workbench import Trained, Workbench
@@ -24,10 +28,14 @@ _MODULES: tuple[ModuleType, ...] = (
     parameters,
     spatial_structure,
     translation,
+    convolution_trace,
+    output_size,
     padding,
     stride,
     receptive_field,
     pooling,
+    identity_path,
+    variants,
 )
 
 EXPERIMENTS: dict[str, Experiment] = {

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table as Rows
 
 import plusx
@@ -64,11 +65,15 @@ def show(
     colour = {"holds": "green", "holds with conditions": "yellow"}.get(result["verdict"], "red")
     console.rule(f"[bold]{result['experiment']}[/bold]", align="left")
     for label, key in ((Text("claim", "论断"), "claim"), (Text("question", "问题"), "question")):
-        console.print(f"[dim]{label.within(language)}:[/dim] {result[key][language]}", highlight=False)
+        console.print(
+            f"[dim]{label.within(language)}:[/dim] {escape(result[key][language])}", highlight=False
+        )
     for table in tables:
         console.print(_rows(table, language))
     verdict = VERDICT_WORDS[result["verdict"]].within(language)
-    console.print(f"[bold {colour}]{verdict}[/bold {colour}]: {result['because'][language]}", highlight=False)
+    console.print(
+        f"[bold {colour}]{verdict}[/bold {colour}]: {escape(result['because'][language])}", highlight=False
+    )
     if result["quick"]:
         note = Text(
             "quick: few pictures and steps; its figures show how, not how much.",
@@ -94,5 +99,5 @@ def _rows(table: Table, language: Language) -> Rows:
     for index, column in enumerate(table.columns):
         rows.add_column(column.within(language), justify="left" if index == 0 else "right")
     for row in table.rows:
-        rows.add_row(*row)
+        rows.add_row(*map(escape, row))
     return rows
