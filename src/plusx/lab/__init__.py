@@ -9,12 +9,15 @@ from typing import cast
 
 from plusx.lab import (
     convolution_trace,
+    degradation,
+    gradient_flow,
     identity_path,
     output_size,
     padding,
     parameters,
     pooling,
     receptive_field,
+    small_residuals,
     spatial_structure,
     stride,
     translation,
@@ -34,6 +37,9 @@ _MODULES: tuple[ModuleType, ...] = (
     stride,
     receptive_field,
     pooling,
+    gradient_flow,
+    degradation,
+    small_residuals,
     identity_path,
     variants,
 )
