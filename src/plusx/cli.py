@@ -331,7 +331,7 @@ def main() -> None:
     """Run the command line; a user's error is one line on standard error and exit code 2."""
     debug = "--debug" in sys.argv
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)
     except UserError as error:
         if debug:
             raise
@@ -347,6 +347,8 @@ def main() -> None:
         _fail(f"{error.filename or 'writing'}: {error.strerror or error}")
     except (typer.Abort, KeyboardInterrupt):
         raise SystemExit(130) from None
+    if isinstance(code, int) and code:  # what a command left by `typer.Exit`
+        raise SystemExit(code)
 
 
 if __name__ == "__main__":

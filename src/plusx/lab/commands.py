@@ -64,3 +64,32 @@ def run(
     if as_json:
         json.dump(results, sys.stdout, indent=2, ensure_ascii=False)
         print()
+
+
+@app.command("exercise")
+def exercise(
+    name: Annotated[str, typer.Argument(help="pooling, conv, block or resnet.")],
+    file: Annotated[Path | None, typer.Option(help="Your file; NAME_exercise.py unless given.")] = None,
+    solution: Annotated[
+        bool, typer.Option("--solution", help="Print a solution; your file is left alone.")
+    ] = False,
+    language: In = "en",
+) -> None:
+    """The homework: writes a file with holes; called again, says what is right in it and what is not."""
+    from plusx.files import write_whole
+    from plusx.lab import exercises
+
+    if name not in exercises.EXERCISES:
+        raise UserError(f"there is no exercise {name!r}; choose one of: {', '.join(exercises.EXERCISES)}")
+    if solution:
+        print(exercises.solution(name), end="")
+        return
+    own = file or Path(f"{name}_exercise.py")
+    if not own.exists():
+        write_whole(own, exercises.template(name))
+        print(f"{own} is yours to fill; then: plusx lab exercise {name}" + (f" --file {own}" if file else ""))
+        return
+    outcomes = exercises.check(name, own)
+    print(exercises.report(outcomes, language))
+    if any(hint is not None for _, hint in outcomes):
+        raise typer.Exit(1)

@@ -7,6 +7,7 @@ the paper's figure 6, and at the end on training pictures as they are.
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from plusx.lab.drawing import percent
 from plusx.lab.experiment import Judgement, Numbers, Table, Text
@@ -115,8 +116,9 @@ def draw(numbers: Numbers, theme: Theme) -> Figure:
                     )
         axes.set_title({"plain": "plain", "resnet": "residual"}[kind], loc="left", color=theme.muted)
         axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     panels[0].set_ylabel("error in %")
-    panels[0].set_ylim(0, 70)
+    panels[0].set_ylim(0, None)
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right upper", frameon=False, fontsize=8.5)
+    figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False, fontsize=8.5)
     return figure

@@ -179,7 +179,8 @@ def draw(numbers: Numbers, theme: Theme) -> Figure:
     for axes, (moment, by) in zip(panels, moments.items(), strict=True):
         for name, norms in by.items():
             depth, plain = int(name.removeprefix("plain").removeprefix("resnet")), name.startswith("plain")
-            relative = np.maximum(np.array(norms) / (norms[-1] or 1), 1e-12)
+            relative = np.array(norms) / (norms[-1] or 1)
+            relative[relative < 1e-12] = np.nan  # off the picture
             places = np.linspace(0, 1, len(norms))
             axes.plot(
                 places, relative, "--" if plain else "-", color=colours[depth], label=name, linewidth=1.6
@@ -187,7 +188,9 @@ def draw(numbers: Numbers, theme: Theme) -> Figure:
         axes.set_title(moment, loc="left", color=theme.muted, fontsize=10)
         axes.set_xticks([0, 1], ["first block", "last"])
         logarithmic(axes.yaxis)
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0e}" if value < 0.01 else f"{value:g}")
+        axes.yaxis.set_major_formatter(
+            lambda value, _: f"{value:g}" if 0.01 <= value <= 100 else f"{value:.0e}"
+        )
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=6, frameon=False, fontsize=8.5)
     figure.supylabel("size of the gradient, last block = 1", fontsize=9.5, color=theme.muted)

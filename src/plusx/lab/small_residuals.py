@@ -140,5 +140,5 @@ def draw(numbers: Numbers, theme: Theme) -> Figure:
     axes.set_xticks([])
     axes.set_ylabel("|F(x)| / |x|")
     axes.set_ylim(0, None)
-    figure.legend(loc="outside right upper", frameon=False, fontsize=8.5)
+    figure.legend(loc="outside upper center", ncols=2, frameon=False)
     return figure

@@ -181,5 +181,5 @@ def draw(numbers: Numbers, theme: Theme) -> Figure:
     seed_lines(axes, SHIFTS, series, theme)
     axes.set_xlabel("shift in pixels")
     axes.set_ylabel("test accuracy in %")
-    figure.legend(loc="outside right upper", frameon=False)
+    figure.legend(loc="outside upper center", ncols=2, frameon=False)
     return figure

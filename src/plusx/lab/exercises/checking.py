@@ -1,0 +1,132 @@
+"""How an answer is checked: against the truth, and, where it differs, against the mistakes that people make.
+
+A check that fails never shows the answer. It computes what each typical mistake would have given on the same
+input; if the student's numbers are those, it says which mistake it is.
+"""
+
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from plusx.lab.experiment import Text
+
+Hint = Text | None
+"""None where all is right."""
+
+
+class Check(NamedTuple):
+    """One line of the report: what is checked, and how."""
+
+    title: Text
+    attempt: Callable[[ModuleType], Hint]
+
+
+NOT_WRITTEN = Text("not written yet", "还没有写")
+
+
+def run(check: Check, answer: ModuleType) -> Hint:
+    """Carry a check out; what the student's code raises becomes a hint with the line it came from."""
+    try:
+        return check.attempt(answer)
+    except NotImplementedError:
+        return NOT_WRITTEN
+    except Exception as error:
+        own = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == answer.__file__]
+        line = own[-1].lineno if own else "?"
+        said = f"{type(error).__name__}: {error}".splitlines()[0]
+        return Text(f"line {line}: {said}", f"第 {line} 行：{said}")
+
+
+def same(a: Any, b: Any) -> bool:
+    """Equal numbers in equal shapes, to rounding."""
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    if isinstance(a, Tensor) and isinstance(b, Tensor):
+        return a.shape == b.shape and torch.allclose(a.double(), b.double(), rtol=1e-6, atol=1e-8)
+    return type(a) is type(b) and bool(a == b)
+
+
+def compare(got: Any, truth: Any, mistakes: Mapping[Text, Callable[[], Any]], where: str = "") -> Hint:
+    """None if `got` is the truth; else the mistake that gives `got`, or at least what differs."""
+    if same(got, truth):
+        return None
+    for hint, wrong in mistakes.items():
+        try:
+            if same(got, wrong()):
+                return hint
+        except (ValueError, RuntimeError, IndexError):
+            continue  # this mistake is impossible here
+    at = f" ({where})" if where else ""
+    if isinstance(truth, tuple):
+        names = ("first", "second", "third")
+        wrong_parts = [n for n, g, t in zip(names, got, truth, strict=False) if not same(g, t)]
+        which = ", ".join(wrong_parts)
+        return Text(f"wrong in the {which} result{at}", f"返回值不对（{which}）{at}")
+    if not isinstance(got, type(truth)):
+        kinds = type(truth).__name__, type(got).__name__
+        return Text(
+            f"should be a {kinds[0]}, not a {kinds[1]}{at}", f"应为 {kinds[0]}，而不是 {kinds[1]}{at}"
+        )
+    if isinstance(truth, Tensor) and got.shape != truth.shape:
+        shapes = tuple(truth.shape), tuple(got.shape)
+        return Text(
+            f"shape should be {shapes[0]}, not {shapes[1]}{at}",
+            f"形状应为 {shapes[0]}，而不是 {shapes[1]}{at}",
+        )
+    if isinstance(truth, Tensor):
+        share = float((~torch.isclose(got.double(), truth.double())).double().mean())
+        return Text(f"{share:.0%} of the numbers are wrong{at}", f"有 {share:.0%} 的数不对{at}")
+    return Text(f"{got} is wrong{at}", f"{got} 不对{at}")
+
+
+def function_check(
+    name: str,
+    title: Text,
+    truth: Callable[..., Any],
+    mistakes: Mapping[Text, Callable[..., Any]],
+    cases: Sequence[tuple[Any, ...]],
+) -> Check:
+    """Call the student's function on every case; the first difference is what the hint is about."""
+
+    def attempt(answer: ModuleType) -> Hint:
+        for arguments in cases:
+            got = getattr(answer, name)(*(a.clone() if isinstance(a, Tensor) else a for a in arguments))
+            wrong = {hint: partial(m, *arguments) for hint, m in mistakes.items()}
+            settings = ", ".join(str(a) for a in arguments if not isinstance(a, Tensor))
+            shapes = ", ".join("×".join(map(str, a.shape)) for a in arguments if isinstance(a, Tensor))
+            hint = compare(
+                got, truth(*arguments), wrong, f"{name}({', '.join(filter(None, (shapes, settings)))})"
+            )
+            if hint is not None:
+                return hint
+        return None
+
+    return Check(title, attempt)
+
+
+def load_state(module: torch.nn.Module, state: Mapping[str, Tensor]) -> Hint:
+    """Load weights by name; a hint if the names or shapes don't fit."""
+    own = {name: tensor.shape for name, tensor in module.state_dict().items()}
+    missing = [name for name in state if name not in own]
+    extra = [name for name in own if name not in state]
+    if missing or extra:
+        first = f"{missing[0]!r}" if missing else "–"
+        other = f"{extra[0]!r}" if extra else "–"
+        return Text(
+            f"the names don't fit public weights: missing {first}, unknown {other}",
+            f"名字与公开权重不符：缺少 {first}，多出 {other}",
+        )
+    wrong = [name for name in state if own[name] != state[name].shape]
+    if wrong:
+        shapes = tuple(state[wrong[0]].shape), tuple(own[wrong[0]])
+        return Text(
+            f"{wrong[0]} should be {shapes[0]}, not {shapes[1]}",
+            f"{wrong[0]} 的形状应为 {shapes[0]}，而不是 {shapes[1]}",
+        )
+    module.load_state_dict(dict(state))
+    return None

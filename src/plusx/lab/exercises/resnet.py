@@ -1,0 +1,61 @@
+"""What a whole ResNet by hand is checked for: public names, published parameter counts, equal outputs."""
+
+from functools import partial
+from types import ModuleType
+
+import torch
+from torch import nn
+
+from plusx.lab.exercises.checking import Check, Hint, compare, load_state
+from plusx.lab.experiment import Text
+from plusx.models import create_model
+
+PUBLISHED = {18: 11_689_512, 34: 21_797_672}
+
+
+def attempt(answer: ModuleType, depth: int) -> Hint:
+    """Build it, count it, load equal weights into it, and compare what comes out."""
+    own = answer.ResNet(depth)
+    truth = create_model(f"resnet{depth}").eval()
+    hint = load_state(own, truth.state_dict())
+    if hint is not None:
+        return hint
+    count = sum(p.numel() for p in own.parameters())
+    if count != PUBLISHED[depth]:
+        return Text(
+            f"{count:,} parameters instead of the published {PUBLISHED[depth]:,}",
+            f"参数量为 {count:,}，公开数字是 {PUBLISHED[depth]:,}",
+        )
+    sizes: dict[str, torch.Size] = {}
+
+    def keep(into: dict[str, torch.Size], name: str, _: nn.Module, __: object, output: torch.Tensor) -> None:
+        into[name] = output.shape
+
+    def look(model: nn.Module, into: dict[str, torch.Size]) -> None:
+        for name in ("conv1", "layer1", "layer2", "layer3", "layer4"):
+            getattr(model, name).register_forward_hook(partial(keep, into, name))
+
+    expected: dict[str, torch.Size] = {}
+    look(own, sizes)
+    look(truth, expected)
+    x = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        got, right = own.eval()(x), truth(x)
+    for name, shape in expected.items():
+        if sizes.get(name) != shape:
+            came = tuple(sizes[name]) if name in sizes else None
+            return Text(
+                f"a picture of 64×64 should leave {name} as {tuple(shape)}, not {came}: look at the strides "
+                "and at the max pooling before it",
+                f"64×64 的图片经过 {name} 后应为 {tuple(shape)}，而不是 {came}：检查步长和之前的最大池化",
+            )
+    return compare(got, right, {}, f"ResNet({depth})")
+
+
+CHECKS = tuple(
+    Check(
+        Text(f"ResNet-{depth}: names, parameters, outputs", f"ResNet-{depth}：名字、参数量、输出"),
+        partial(attempt, depth=depth),
+    )
+    for depth in PUBLISHED
+)

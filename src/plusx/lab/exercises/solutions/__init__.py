@@ -1,0 +1,1 @@
+"""One way to fill the holes; shown when asked for with `--solution`."""
