@@ -1,0 +1,115 @@
+"""Bring the laboratory's results into docs/results/lab, and write the pages that show them.
+
+    python scripts/publish_lab.py runs/lab
+
+Copies each experiment's `result.json` and `figure.png`, and writes docs/laboratory.md and
+docs/laboratory.zh-CN.md from all that lie there, so that no figure is typed by hand.
+"""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from plusx.lab import EXPERIMENTS
+from plusx.lab.experiment import Language, Table
+from plusx.lab.runner import VERDICT_WORDS
+
+ROOT = Path(__file__).parents[1]
+TARGET = ROOT / "docs" / "results" / "lab"
+WORDS: dict[Language, dict[str, str]] = {
+    "en": {
+        "file": "laboratory.md",
+        "title": "The lesson's claims, measured",
+        "other": "English · [中文](laboratory.zh-CN.md)",
+        "intro": "Each claim of the lesson is an experiment: `plusx lab list` names them, `plusx lab run NAME` "
+        "measures one again, `--quick` shows in seconds how it is done. The rule for a verdict was written "
+        "before the measurement. Made on {processor}, torch {torch}; accuracies are of the last epoch, ± the "
+        "standard deviation over seeds. This page is written by `python scripts/publish_lab.py`.",
+        "columns": "| experiment | verdict |\n| --- | --- |",
+        "claim": "The lesson",
+        "question": "Question",
+        "rule": "Rule",
+        "again": "Again",
+        "code": "code",
+    },
+    "zh": {
+        "file": "laboratory.zh-CN.md",
+        "title": "课程的论断，逐条测量",
+        "other": "[English](laboratory.md) · 中文",
+        "intro": "课程的每个论断都是一个实验：`plusx lab list -l zh` 列出全部，`plusx lab run 名字 -l zh` 重新测量一个，"
+        "加 `--quick` 几秒钟就能看到做法。判定规则在测量之前就已写定。测量环境：{processor}，torch {torch}；"
+        "准确率均为最后一轮，± 为各种子的标准差。本页由 `python scripts/publish_lab.py` 生成。",
+        "columns": "| 实验 | 结论 |\n| --- | --- |",
+        "claim": "课程",
+        "question": "问题",
+        "rule": "规则",
+        "again": "重做",
+        "code": "代码",
+    },
+}
+
+
+def cell(text: str) -> str:
+    """Text that Markdown takes as it is."""
+    return text.replace("|", "\\|")
+
+
+def table_text(table: Table, language: Language) -> list[str]:
+    """A table in Markdown."""
+    heads = [cell(column.within(language)) for column in table.columns]
+    rule = ["---"] + ["---:"] * (len(heads) - 1)
+    rows = [heads, rule, *([cell(text) for text in row] for row in table.rows)]
+    return [f"*{cell(table.title.within(language))}*", "", *(f"| {' | '.join(row)} |" for row in rows), ""]
+
+
+def page(results: dict[str, dict[str, Any]], language: Language) -> str:
+    """The whole page in one language."""
+    words = WORDS[language]
+    first = next(iter(results.values()))
+    intro = words["intro"].format(processor=first["processor"], torch=first["torch_version"])
+    lines = [f"# {words['title']}", "", words["other"], "", intro, "", words["columns"]]
+    for name, result in results.items():
+        verdict = VERDICT_WORDS[result["verdict"]].within(language)
+        lines.append(f"| [{name}](#{name}) | **{verdict}** |")
+    for name, result in results.items():
+        experiment = EXPERIMENTS[name]
+        verdict = VERDICT_WORDS[experiment.judge(result["numbers"]).verdict].within(language)
+        lines += [
+            *("", f"## {name}", ""),
+            *(f"> {words['claim']} ({result['section']}): {cell(experiment.CLAIM.within(language))}", ""),
+            *(f"**{words['question']}.** {experiment.QUESTION.within(language)}", ""),
+            *(f"**{words['rule']}.** {experiment.RULE.within(language)}", ""),
+            *(f"**{verdict}.** {experiment.judge(result['numbers']).because.within(language)}", ""),
+            *(f"![{name}](results/lab/{name}/figure.png)", ""),
+        ]
+        for table in experiment.tables(result["numbers"]):
+            lines += table_text(table, language)
+        lines.append(
+            f"{words['again']}: `{result['command']}` · [{words['code']}](../{result['code']}) · "
+            f"[result.json](results/lab/{name}/result.json) · {result['date'][:10]}"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main(runs: Path) -> None:
+    """Copy what is there, then write both pages from all that was ever copied."""
+    for name in EXPERIMENTS:
+        if (runs / name / "result.json").exists():
+            if json.loads((runs / name / "result.json").read_text(encoding="utf-8"))["quick"]:
+                raise SystemExit(f"{runs / name} is a quick run; its figures are not for publication")
+            (TARGET / name).mkdir(parents=True, exist_ok=True)
+            for file in ("result.json", "figure.png"):
+                shutil.copy(runs / name / file, TARGET / name / file)
+    results = {
+        name: json.loads((TARGET / name / "result.json").read_text(encoding="utf-8"))
+        for name in EXPERIMENTS
+        if (TARGET / name / "result.json").exists()
+    }
+    for language, words in WORDS.items():
+        (ROOT / "docs" / words["file"]).write_text(page(results, language), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
