@@ -93,6 +93,15 @@ def page(results: dict[str, dict[str, Any]], language: Language) -> str:
     return "\n".join(lines) + "\n"
 
 
+def published() -> dict[str, dict[str, Any]]:
+    """The results in docs/results/lab, in the lesson's order."""
+    return {
+        name: json.loads((TARGET / name / "result.json").read_text(encoding="utf-8"))
+        for name in EXPERIMENTS
+        if (TARGET / name / "result.json").exists()
+    }
+
+
 def main(runs: Path) -> None:
     """Copy what is there, then write both pages from all that was ever copied."""
     for name in EXPERIMENTS:
@@ -102,11 +111,7 @@ def main(runs: Path) -> None:
             (TARGET / name).mkdir(parents=True, exist_ok=True)
             for file in ("result.json", "figure.png"):
                 shutil.copy(runs / name / file, TARGET / name / file)
-    results = {
-        name: json.loads((TARGET / name / "result.json").read_text(encoding="utf-8"))
-        for name in EXPERIMENTS
-        if (TARGET / name / "result.json").exists()
-    }
+    results = published()
     for language, words in WORDS.items():
         (ROOT / "docs" / words["file"]).write_text(page(results, language), encoding="utf-8")
 

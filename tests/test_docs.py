@@ -3,6 +3,7 @@
 import importlib.util
 import re
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -12,8 +13,9 @@ from plusx.report.run_files import EPOCH_KEYS, RESULT_KEYS
 from plusx.train import load_recipe, parse_setting, recipe_names
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
-PAIRS = [("README.md", "README.zh-CN.md"), ("docs/lesson-map.md", "docs/lesson-map.zh-CN.md")]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/homework/*.md")])
+HOMEWORK = [f"docs/homework/{name}" for name in ("convolution", "pooling", "resnet", "final-project")]
+PAIRS = [(f"{name}.md", f"{name}.zh-CN.md") for name in ("README", "docs/lesson-map", *HOMEWORK)]
 
 
 def blocks(document: str | Path, language: str) -> list[str]:
@@ -72,7 +74,7 @@ def test_both_languages_give_the_same_commands(english: str, chinese: str, langu
     ]
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/lesson-map.md"])
+@pytest.mark.parametrize("document", ["README.md", *(f"{name}.md" for name in HOMEWORK[:3])])
 def test_examples_run(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Stands for what `make train` leaves; the weights are untrained.
     run = tmp_path / "runs" / "fast-seed0"
@@ -82,8 +84,9 @@ def test_examples_run(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(tmp_path)
     examples = blocks(document, "python")
     assert examples
+    names: dict[str, object] = {}
     for example in examples:
-        exec(compile(example, document, "exec"), {})
+        exec(compile(example, document, "exec"), names)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -104,13 +107,25 @@ def test_every_key_of_a_result_is_explained() -> None:
     assert [key for key in sorted(RESULT_KEYS | EPOCH_KEYS) if f"`{key}`" not in text] == []
 
 
-@pytest.mark.parametrize("document", ["README.md", "README.zh-CN.md"])
-def test_the_results_in_the_documents_are_those_of_the_published_runs(document: str) -> None:
-    spec = importlib.util.spec_from_file_location("publish_results", ROOT / "scripts" / "publish_results.py")
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
-    publish = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(publish)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_laboratory_s_pages_say_what_its_results_say(language: str) -> None:
+    publish = script("publish_lab")
+    text = (ROOT / "docs" / publish.WORDS[language]["file"]).read_text(encoding="utf-8")
+    assert text == publish.page(publish.published(), language)
+
+
+@pytest.mark.parametrize("document", ["README.md", "README.zh-CN.md"])
+def test_the_results_in_the_documents_are_those_of_the_published_runs(document: str) -> None:
+    publish = script("publish_results")
     text = (ROOT / document).read_text(encoding="utf-8")
     expected = publish.table(publish.WORDS[document], ROOT / "docs" / "results")
     assert expected in text
