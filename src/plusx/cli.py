@@ -337,7 +337,7 @@ def main() -> None:
             raise
         _fail(str(error))
     except Interrupted as stopped:
-        print(f"stopped; go on with: plusx train --resume {stopped.run}", file=sys.stderr)
+        print(f"stopped; go on with: {stopped.again}", file=sys.stderr)
         raise SystemExit(128 + stopped.signal) from None
     except TyperException as error:
         _fail(error.format_message())

@@ -1,12 +1,17 @@
 """Every experiment runs on the sample, says what it promises, and can be run again from its files."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from plusx.lab import EXPERIMENTS, Workbench
 from plusx.lab.experiment import VERDICTS
+from plusx.lab.networks import convolutional, fully_connected
 from plusx.lab.runner import run_experiment
 
 
@@ -36,3 +41,39 @@ def test_an_experiment_runs_quickly_and_writes_its_files(name: str, bench: Workb
     for text in (experiment.CLAIM, experiment.QUESTION, experiment.RULE):
         assert not chinese(text.en)
         assert chinese(text.zh)
+
+
+def test_a_training_is_kept_and_told_apart_by_all_that_it_depends_on(tmp_path: Path) -> None:
+    bench = Workbench(tmp_path, quick=True)
+
+    def runs() -> set[str]:
+        return {folder.name for folder in (tmp_path / "trainings").iterdir()}
+
+    first = bench.train("small", convolutional)
+    kept = runs()
+    again = bench.train("small", convolutional)
+    assert runs() == kept
+    assert again.result == first.result
+    images, labels = bench.dataset.test_images, bench.dataset.test_labels
+    assert again.accuracy(images, labels) == pytest.approx(first.result["test_accuracy"], abs=0.02)
+    bench.train("small", convolutional, seed=1)
+    bench.train("small", convolutional, data__crop=1)
+    bench.train("small", lambda: fully_connected(16))
+    assert len(runs()) == 4
+
+
+def test_a_stopped_experiment_goes_on_by_the_same_command(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "plusx", "lab", "run", "stride", "--quick", "--out", "lab"]
+    working = subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    while not list(tmp_path.glob("lab/trainings/*/metrics.jsonl")):
+        assert working.poll() is None
+        time.sleep(0.02)
+    working.send_signal(signal.SIGINT)
+    _, said = working.communicate(timeout=100)
+    assert working.returncode == 130
+    assert said == "stopped; go on with: plusx lab run stride --quick --out lab\n"
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0
+    assert (tmp_path / "lab" / "stride" / "result.json").exists()

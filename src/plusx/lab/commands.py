@@ -1,6 +1,7 @@
 """`plusx lab list` and `plusx lab run`."""
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -47,6 +48,7 @@ def run(
     from plusx.lab import EXPERIMENTS
     from plusx.lab.runner import run_experiment, show
     from plusx.lab.workbench import Workbench
+    from plusx.train import Interrupted
 
     for name in names:
         if name not in (*EXPERIMENTS, "all"):
@@ -57,7 +59,10 @@ def run(
     bench = Workbench(folder, quick=quick, console=console, data_dir=data_dir)
     results = []
     for name in EXPERIMENTS if "all" in names else dict.fromkeys(names):
-        result = run_experiment(name, EXPERIMENTS[name], bench)
+        try:
+            result = run_experiment(name, EXPERIMENTS[name], bench)
+        except Interrupted as stopped:
+            raise Interrupted(stopped.run, stopped.signal, shlex.join(["plusx", *sys.argv[1:]])) from None
         results.append(result)
         if not as_json:
             show(result, EXPERIMENTS[name].tables(result["numbers"]), folder / name, console, language)

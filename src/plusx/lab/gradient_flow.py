@@ -88,8 +88,9 @@ def gradients(model: nn.Module, x: Tensor, labels: Tensor) -> list[float]:
 
 def measure(bench: Workbench) -> Numbers:
     """One batch of real pictures back through each network."""
-    images = torch.from_numpy(bench.dataset.train_images[:PICTURES])
-    labels = torch.from_numpy(bench.dataset.train_labels[:PICTURES])
+    count = 32 if bench.quick else PICTURES
+    images = torch.from_numpy(bench.dataset.train_images[:count])
+    labels = torch.from_numpy(bench.dataset.train_labels[:count])
     x = normalise(images, torch.tensor([125.3, 123.0, 113.9]) / 255, torch.tensor([63.0, 62.1, 66.7]) / 255)
     numbers: Numbers = {"start": {}, "trained": {}}
     for setting, (norm, factor) in SETTINGS.items():

@@ -133,7 +133,7 @@ class Workbench:
         if not (run / "recipe.toml").exists():
             claim(run, recipe)
         live = self.console.is_terminal and not self.console.is_dumb_terminal
-        display = Display(recipe, self.console, "live" if live else "quiet")
+        display = Display(recipe, self.console, "live" if live else "quiet", transient=True)
         with FileLock(run / ".lock"):
             if not (run / "result.json").exists():
                 result = Trainer(recipe, run, dataset, display, build).train().result

@@ -53,11 +53,13 @@ class Display:
         recipe: the run's settings.
         console: where to print.
         mode: "live", "plain" or "quiet".
+        transient: the live screen disappears when the run ends.
     """
 
     recipe: Recipe
     console: Console
     mode: Mode
+    transient: bool = False
     facts: str = ""
     records: list[EpochRecord] = field(default_factory=list)
     closing: Sequence[str] = ()
@@ -85,7 +87,11 @@ class Display:
         )
         if self.mode == "live":
             self.live = Live(
-                self._screen(bars=True), console=self.console, refresh_per_second=4, get_renderable=self._now
+                self._screen(bars=True),
+                console=self.console,
+                refresh_per_second=4,
+                get_renderable=self._now,
+                transient=self.transient,
             )
             self.live.start()
         elif self.mode == "plain":

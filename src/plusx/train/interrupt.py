@@ -11,12 +11,14 @@ class Interrupted(Exception):  # noqa: N818  (a request, no error)
     Attributes:
         run: the run directory.
         signal: the signal's number.
+        again: the command that goes on.
     """
 
-    def __init__(self, run: Path, signal_number: int) -> None:
+    def __init__(self, run: Path, signal_number: int, again: str | None = None) -> None:
         """Keep what the caller needs to say."""
         super().__init__(f"stopped by signal {signal_number}")
         self.run = run
+        self.again = again or f"plusx train --resume {run}"
         self.signal = signal_number
 
 
