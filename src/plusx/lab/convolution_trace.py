@@ -44,7 +44,7 @@ NAMED = {
 def terms(picture: np.ndarray, kernel: np.ndarray, y: int, x: int) -> np.ndarray:
     """The products W[i,j,d] · I[y+i, x+j, d], (K, K, C_in), of a picture (H, W, C_in) at stride 1.
 
-    >>> terms(np.ones((3, 3, 1)), np.full((2, 2, 1), 0.5), 0, 1).sum()
+    >>> float(terms(np.ones((3, 3, 1)), np.full((2, 2, 1), 0.5), 0, 1).sum())
     2.0
     """
     products = np.empty(kernel.shape)

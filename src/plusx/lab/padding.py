@@ -112,11 +112,11 @@ def judge(numbers: Numbers) -> Judgement:
     cost = 100 * float(np.mean(numbers["accuracy"]["same"]) - np.mean(numbers["accuracy"]["valid"]))
     because = Text(
         "After {layers} valid 3×3 layers a map of 32×32 is {last}×{last} and has no room for another. A corner "
-        "pixel is in {corner} window, one in the middle in {middle}. At six layers doing without padding costs "
-        "{cost:.1f} points.",
+        "pixel is in {corner} window, one in the middle in {middle}. Six layers without padding differ by "
+        "{difference:+.1f} points from six with it.",
         "经过 {layers} 个 Valid 的 3×3 层，32×32 的特征图只剩 {last}×{last}，再也放不下一层。角上的像素只参与 {corner} 个"
-        "窗口，中间的像素参与 {middle} 个。六层网络不加填充下降 {cost:.1f} 个百分点。",
-    ).format(layers=len(valid) - 1, last=valid[-1], cost=cost, **numbers["windows"]["valid"])
+        "窗口，中间的像素参与 {middle} 个。六层网络不加填充与加填充相差 {difference:+.1f} 个百分点。",
+    ).format(layers=len(valid) - 1, last=valid[-1], difference=-cost, **numbers["windows"]["valid"])
     if not right:
         return Judgement("does not hold", because)
     return Judgement("holds" if cost > 1 else "holds with conditions", because)
