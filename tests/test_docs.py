@@ -13,9 +13,10 @@ from plusx.report.run_files import EPOCH_KEYS, RESULT_KEYS
 from plusx.train import load_recipe, parse_setting, recipe_names
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/homework/*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 HOMEWORK = [f"docs/homework/{name}" for name in ("convolution", "pooling", "resnet", "final-project")]
-PAIRS = [(f"{name}.md", f"{name}.zh-CN.md") for name in ("README", "docs/lesson-map", *HOMEWORK)]
+LESSON = [f"docs/lesson/{name}" for name in ("cnn", "convolution", "pooling", "resnet")]
+PAIRS = [(f"{name}.md", f"{name}.zh-CN.md") for name in ("README", "docs/lesson-map", *LESSON, *HOMEWORK)]
 
 
 def blocks(document: str | Path, language: str) -> list[str]:
@@ -74,7 +75,7 @@ def test_both_languages_give_the_same_commands(english: str, chinese: str, langu
     ]
 
 
-@pytest.mark.parametrize("document", ["README.md", *(f"{name}.md" for name in HOMEWORK[:3])])
+@pytest.mark.parametrize("document", ["README.md", *(f"{name}.md" for name in (*LESSON, *HOMEWORK[:3]))])
 def test_examples_run(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Stands for what `make train` leaves; the weights are untrained.
     run = tmp_path / "runs" / "fast-seed0"

@@ -84,7 +84,7 @@ class Block(nn.Module):
 
     def transform(self, x: Tensor) -> Tensor:
         """F(x), what the block learns (lesson: 残差 F(x) = H(x) − x)."""
-        return self.last_norm(self.inner(x))  # type: ignore[no-any-return]
+        return self.last_norm(self.inner(x))
 
     def shortcut(self, x: Tensor) -> Tensor:
         """The input x, matched in shape."""
@@ -93,7 +93,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """`relu(F(x) + x)`, or `relu(F(x))` without the shortcut."""
         shortcut = self.shortcut(x) if self.residual else None
-        return self.last_norm(self.inner(x), added=shortcut, activation=self.activation)  # type: ignore[no-any-return]
+        return self.last_norm(self.inner(x), added=shortcut, activation=self.activation)
 
 
 class BasicBlock(Block):
@@ -130,7 +130,7 @@ class BasicBlock(Block):
 
     def inner(self, x: Tensor) -> Tensor:
         """conv2(relu(bn1(conv1(x))))."""
-        return self.conv2(self.bn1(self.conv1(x), activation=self.activation))  # type: ignore[no-any-return]
+        return self.conv2(self.bn1(self.conv1(x), activation=self.activation))
 
 
 class Bottleneck(Block):
@@ -171,7 +171,7 @@ class Bottleneck(Block):
     def inner(self, x: Tensor) -> Tensor:
         """conv3(relu(bn2(conv2(relu(bn1(conv1(x)))))."""
         x = self.bn1(self.conv1(x), activation=self.activation)
-        return self.conv3(self.bn2(self.conv2(x), activation=self.activation))  # type: ignore[no-any-return]
+        return self.conv3(self.bn2(self.conv2(x), activation=self.activation))
 
 
 def stage(

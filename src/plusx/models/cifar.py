@@ -50,4 +50,4 @@ class CifarResNet(nn.Module):
         """Map pictures to logits."""
         x = self.bn1(self.conv1(x), activation="relu")
         x = self.layer3(self.layer2(self.layer1(x)))
-        return self.linear(self.avgpool(x).flatten(1))  # type: ignore[no-any-return]
+        return self.linear(self.avgpool(x).flatten(1))

@@ -55,7 +55,7 @@ class Whiten(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Whiten."""
-        return self.conv(x)  # type: ignore[no-any-return]
+        return self.conv(x)
 
 
 class Shrink(nn.Module):
@@ -77,7 +77,7 @@ class Shrink(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Pool before normalising: a quarter of the pixels is left to normalise."""
-        return self.bn(self.pool(self.conv(x)), activation=self.activation)  # type: ignore[no-any-return]
+        return self.bn(self.pool(self.conv(x)), activation=self.activation)
 
 
 class FastNet(nn.Module):
@@ -137,4 +137,4 @@ class FastNet(nn.Module):
         x = self.block1(self.shrink1(x))
         x = self.block2(self.shrink2(x))
         x = self.block3(self.shrink3(x))
-        return self.linear(self.pool(x).flatten(1))  # type: ignore[no-any-return]
+        return self.linear(self.pool(x).flatten(1))

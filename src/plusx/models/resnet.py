@@ -60,4 +60,4 @@ class ResNet(nn.Module):
         """Map pictures to logits."""
         x = self.maxpool(self.bn1(self.conv1(x), activation="relu"))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        return self.fc(self.avgpool(x).flatten(1))  # type: ignore[no-any-return]
+        return self.fc(self.avgpool(x).flatten(1))

@@ -81,7 +81,7 @@ def multiply_adds(model: nn.Module, shape: tuple[int, ...] = (3, 32, 32)) -> int
     device = next(model.parameters()).device
     with FlopCounterMode(display=False) as flops, ops.engine("native"), torch.no_grad():
         model(torch.empty(1, *shape, device=device))
-    return flops.get_total_flops() // 2  # type: ignore[no-any-return]
+    return flops.get_total_flops() // 2
 
 
 def summarise(name: str, *, num_classes: int | None = None, residual: bool = True) -> Summary:

@@ -146,7 +146,7 @@ class AdaptiveAvgPool2d(torch.nn.AdaptiveAvgPool2d):
     Raises:
         ValueError: if an engine is asked for with an output size other than 1.
 
-    Shapes: (N, C, H, W) → (N, C, *output_size).
+    Shapes: (N, C, H, W) → `(N, C, *output_size)`.
 
     >>> AdaptiveAvgPool2d((1, 1))(torch.ones(2, 3, 8, 8)).shape
     torch.Size([2, 3, 1, 1])

@@ -180,9 +180,9 @@ def conv2d(
                 size,
             )
         case "handmade":
-            return Convolution.apply(x, weight, bias, geometry)  # type: ignore[no-any-return]
+            return Convolution.apply(x, weight, bias, geometry)
         case "strips":
-            return StripConvolution.apply(x, weight, bias, top)  # type: ignore[no-any-return]
+            return StripConvolution.apply(x, weight, bias, top)
         case "native":
             if (top, left) != (bottom, right):
                 x, top, left = F.pad(x, (left, right, top, bottom)), 0, 0

@@ -187,7 +187,7 @@ def batch_norm(
         assert running_var is not None
         mean, variance = running_mean, running_var
     if chosen == "handmade" and fused:
-        return FusedNormalisation.apply(x, weight, bias, added, mean, variance, eps, training, activation)  # type: ignore[no-any-return]
+        return FusedNormalisation.apply(x, weight, bias, added, mean, variance, eps, training, activation)
     if chosen == "handmade":
         y = Normalisation.apply(x, weight, bias, mean, variance, eps, training)
         return _finish(y, added, activation, chosen)

@@ -61,7 +61,7 @@ def max_pool2d(
                 lambda picture: reference.max_pool2d(picture, K, s, padding, d, ceil_mode), x, x.shape[1], out
             )
         case "handmade":
-            return MaxPool.apply(x, geometry)  # type: ignore[no-any-return]
+            return MaxPool.apply(x, geometry)
         case "native":
             (top, bottom), (left, right) = sides
             if start != (bottom, right):
@@ -119,7 +119,7 @@ def avg_pool2d(
         case "handmade":
             n = count_pixels(size, geometry, sides, count_include_pad)
             n = n.to(x.device, torch.promote_types(x.dtype, torch.float32))
-            return AveragePool.apply(x, n, size, geometry)  # type: ignore[no-any-return]
+            return AveragePool.apply(x, n, size, geometry)
         case "native":
             (top, bottom), (left, right) = sides
             if start == (bottom, right):
@@ -140,7 +140,7 @@ def global_avg_pool2d(x: Tensor, *, engine: str | None = None) -> Tensor:
     _check_map(x)
     match resolve(engine, "handmade"):
         case "handmade":
-            return GlobalAveragePool.apply(x)  # type: ignore[no-any-return]
+            return GlobalAveragePool.apply(x)
         case other:
             return avg_pool2d(x, (x.shape[2], x.shape[3]), engine=other)
 
@@ -156,8 +156,8 @@ def global_max_pool2d(x: Tensor, *, engine: str | None = None) -> Tensor:
         case "handmade":
             if loops.serve(x):
                 whole = Geometry((x.shape[2], x.shape[3]), (1, 1), (0, 0), (1, 1), (1, 1))
-                return MaxPool.apply(x, whole)  # type: ignore[no-any-return]
-            return GlobalMaxPool.apply(x)  # type: ignore[no-any-return]
+                return MaxPool.apply(x, whole)
+            return GlobalMaxPool.apply(x)
         case other:
             return max_pool2d(x, (x.shape[2], x.shape[3]), engine=other)
 

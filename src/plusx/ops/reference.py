@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 
 
 def conv2d(
-    I: ArrayLike,  # noqa: E741  the lesson's own letter
+    I: ArrayLike,
     W: ArrayLike,
     b: ArrayLike | None = None,
     stride: IntOrPair = 1,
@@ -48,14 +48,14 @@ def conv2d(
     >>> conv2d(picture, np.ones((2, 2, 1, 1)), [0.5])[:, :, 0]
     array([[ 8.5, 12.5], [20.5, 24.5]])
     """
-    I, W = np.asarray(I, dtype=np.float64), np.asarray(W, dtype=np.float64)  # noqa: E741
+    I, W = np.asarray(I, dtype=np.float64), np.asarray(W, dtype=np.float64)
     K_h, K_w, C_in, C_out = W.shape
     b = np.zeros(C_out) if b is None else np.asarray(b, dtype=np.float64)
     (s_h, s_w), (D_h, D_w) = pair(stride, "stride"), pair(dilation, "dilation")
     size = (I.shape[0], I.shape[1])
     P = edges(size, (K_h, K_w), (s_h, s_w), padding, (D_h, D_w))
-    O = np.empty((*output_size(size, (K_h, K_w), stride, padding, dilation), C_out))  # noqa: E741
-    I = np.pad(I, (*P, (0, 0)))  # noqa: E741
+    O = np.empty((*output_size(size, (K_h, K_w), stride, padding, dilation), C_out))
+    I = np.pad(I, (*P, (0, 0)))
     for y, x, c in np.ndindex(O.shape):
         first = c // (C_out // groups) * C_in
         O[y, x, c] = b[c] + sum(
@@ -66,7 +66,7 @@ def conv2d(
 
 
 def max_pool2d(
-    I: ArrayLike,  # noqa: E741
+    I: ArrayLike,
     kernel_size: IntOrPair,
     stride: IntOrPair | None = None,
     padding: Padding = 0,
@@ -90,9 +90,9 @@ def max_pool2d(
     >>> max_pool2d(lesson[:, :, None], 2)[:, :, 0]
     array([[9., 8.], [6., 7.]])
     """
-    I = np.asarray(I, dtype=np.float64)  # noqa: E741
+    I = np.asarray(I, dtype=np.float64)
     size = (I.shape[0], I.shape[1])
-    O = np.empty((*_pooled_size(size, kernel_size, stride, padding, dilation, ceil_mode), I.shape[2]))  # noqa: E741
+    O = np.empty((*_pooled_size(size, kernel_size, stride, padding, dilation, ceil_mode), I.shape[2]))
     for y, x, c in np.ndindex(O.shape):
         window = _window(y, x, size, kernel_size, stride, padding, dilation)
         O[y, x, c] = np.max([I[row, column, c] for row, column in window if _inside(row, column, size)])
@@ -100,7 +100,7 @@ def max_pool2d(
 
 
 def avg_pool2d(
-    I: ArrayLike,  # noqa: E741
+    I: ArrayLike,
     kernel_size: IntOrPair,
     stride: IntOrPair | None = None,
     padding: Padding = 0,
@@ -126,10 +126,10 @@ def avg_pool2d(
     >>> avg_pool2d(np.array([[1.0, 2.0], [3.0, 6.0]])[:, :, None], 2).item()
     3.0
     """
-    I = np.asarray(I, dtype=np.float64)  # noqa: E741
+    I = np.asarray(I, dtype=np.float64)
     size = (I.shape[0], I.shape[1])
     (_, bottom), (_, right) = _edges(size, kernel_size, stride, padding, 1)
-    O = np.empty((*_pooled_size(size, kernel_size, stride, padding, 1, ceil_mode), I.shape[2]))  # noqa: E741
+    O = np.empty((*_pooled_size(size, kernel_size, stride, padding, 1, ceil_mode), I.shape[2]))
     for y, x, c in np.ndindex(O.shape):
         window = list(_window(y, x, size, kernel_size, stride, padding, 1))
         pixels = [I[row, column, c] for row, column in window if _inside(row, column, size)]
@@ -222,13 +222,13 @@ def linear(x: ArrayLike, W: ArrayLike, b: ArrayLike | None = None) -> Array:
     return y
 
 
-def batch_statistics(I: ArrayLike) -> tuple[Array, Array]:  # noqa: E741
+def batch_statistics(I: ArrayLike) -> tuple[Array, Array]:
     """Mean and variance (divided by the number of values) of each channel of a batch (N, H, W, C).
 
     >>> batch_statistics(np.array([1.0, 3.0]).reshape(2, 1, 1, 1))
     (array([2.]), array([1.]))
     """
-    I = np.asarray(I, dtype=np.float64)  # noqa: E741
+    I = np.asarray(I, dtype=np.float64)
     channels = [[I[n, y, x, c] for n, y, x in np.ndindex(I.shape[:3])] for c in range(I.shape[3])]
     mean = [sum(values) / len(values) for values in channels]
     variance = [
@@ -238,7 +238,7 @@ def batch_statistics(I: ArrayLike) -> tuple[Array, Array]:  # noqa: E741
 
 
 def batch_norm(
-    I: ArrayLike,  # noqa: E741
+    I: ArrayLike,
     mean: ArrayLike,
     variance: ArrayLike,
     weight: ArrayLike | None = None,
@@ -250,12 +250,12 @@ def batch_norm(
     >>> batch_norm(np.array([1.0, 3.0]).reshape(2, 1, 1, 1), [2], [1], eps=0).ravel()
     array([-1.,  1.])
     """
-    I = np.asarray(I, dtype=np.float64)  # noqa: E741
+    I = np.asarray(I, dtype=np.float64)
     C = I.shape[3]
     mean, variance = np.asarray(mean, dtype=np.float64), np.asarray(variance, dtype=np.float64)
     w = np.ones(C) if weight is None else np.asarray(weight, dtype=np.float64)
     b = np.zeros(C) if bias is None else np.asarray(bias, dtype=np.float64)
-    O = np.empty_like(I)  # noqa: E741
+    O = np.empty_like(I)
     for n, y, x, c in np.ndindex(I.shape):
         O[n, y, x, c] = (I[n, y, x, c] - mean[c]) / (variance[c] + eps) ** 0.5 * w[c] + b[c]
     return O

@@ -32,7 +32,7 @@ class BasicBlock(nn.Module):
         """y = relu(F(x) + x)."""
         shortcut = x if self.downsample is None else self.downsample(x)
         y = self.bn1(self.conv1(x)).relu()
-        return (self.bn2(self.conv2(y)) + shortcut).relu()  # type: ignore[no-any-return]
+        return (self.bn2(self.conv2(y)) + shortcut).relu()
 
 
 class Bottleneck(nn.Module):
@@ -59,7 +59,7 @@ class Bottleneck(nn.Module):
         shortcut = x if self.downsample is None else self.downsample(x)
         y = self.bn1(self.conv1(x)).relu()
         y = self.bn2(self.conv2(y)).relu()
-        return (self.bn3(self.conv3(y)) + shortcut).relu()  # type: ignore[no-any-return]
+        return (self.bn3(self.conv3(y)) + shortcut).relu()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,19 @@
+"""What is different in the site from the page in the repository: the language line, and lines broken in Chinese."""
+
+import re
+
+from sphinx.application import Sphinx
+
+LANGUAGE_LINE = re.compile(r"^(English · \[中文\]\(.+\)|\[English\]\(.+\) · 中文)$", re.MULTILINE)
+BREAK = re.compile(r"(?<=[\u3000-\u9fff\uff00-\uffef])\n(?=[\u3000-\u9fff\uff00-\uffef])")
+
+
+def adapt(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Drop the language line, since the sidebar switches; join Chinese lines, which take no space between them."""
+    source[0] = BREAK.sub("", LANGUAGE_LINE.sub("", source[0], count=1))
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Hook in before a page is read."""
+    app.connect("source-read", adapt)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
