@@ -1,4 +1,4 @@
-"""What is different in the site from the page in the repository: the language line, and lines broken in Chinese."""
+"""What a page of the site leaves out: its language line, and the line breaks within a Chinese sentence."""
 
 import re
 
@@ -9,7 +9,7 @@ BREAK = re.compile(r"(?<=[\u3000-\u9fff\uff00-\uffef])\n(?=[\u3000-\u9fff\uff00-
 
 
 def adapt(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Drop the language line, since the sidebar switches; join Chinese lines, which take no space between them."""
+    """Drop the language line, since the sidebar switches; join Chinese lines without a space."""
     source[0] = BREAK.sub("", LANGUAGE_LINE.sub("", source[0], count=1))
 
 
