@@ -9,6 +9,7 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 
 from plusx import data as pictures_room
+from plusx import models as models_room
 from plusx.commands.options import DataDir
 from plusx.errors import UserError
 from plusx.train import load_recipe
@@ -19,7 +20,8 @@ def train(
         str | None, typer.Argument(help="A shipped recipe (fast, resnet20, …) or a .toml file.")
     ] = None,
     data: Annotated[
-        str | None, typer.Option(help="cifar10, sample (1 000 pictures), or a directory.")
+        str | None,
+        typer.Option(help="cifar10, sample (1 000 pictures), or a directory: CIFAR-10, or a folder a class."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Run directory; runs/RECIPE-seedN unless given.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
@@ -32,6 +34,9 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Any setting: training.batch_size=256. Repeatable."),
     ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop at the first picture that can't be read.")
+    ] = False,
     resume: Annotated[Path | None, typer.Option(help="Go on with the run in this directory.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
     data_dir: DataDir = None,
@@ -43,10 +48,12 @@ def train(
         Trainer,
         choose_mode,
         claim,
-        fit_batches,
+        fit,
         parse_setting,
         recipe_of,
+        refuse_changed,
         refuse_taken,
+        setting_keys,
     )
 
     console = Console(quiet=quiet)
@@ -69,12 +76,29 @@ def train(
         settled = load_recipe(recipe or "fast", overrides)
         run = out or _free_directory(f"{settled.name}-seed{settled.training.seed}")
         refuse_taken(run)
-    dataset = pictures_room.load(settled.data.source, data_dir, console=console)
-    if resume is None and "training.batch_size" not in overrides:
-        settled = fit_batches(settled, len(dataset.train_labels))
+    dataset = pictures_room.load(
+        settled.data.source,
+        data_dir,
+        size=settled.data.size,
+        largest=max(64, models_room.summarise(settled.model.name).input_size),
+        test_share=settled.data.test_share,
+        seed=settled.training.seed,
+        strict=strict,
+        console=console,
+    )
+    for remark in dataset.record.get("remarks", []):
+        console.print(f"note: {remark}", markup=False, highlight=False, soft_wrap=True)
+    if resume is None:
+        # In a file of their own, users have settled what is in pixels themselves.
+        own = set(setting_keys()) - {"training.batch_size"} if (recipe or "").endswith(".toml") else set()
+        settled = fit(
+            settled, len(dataset.train_labels), dataset.train_images.shape[1], own | overrides.keys()
+        )
+    else:
+        refuse_changed(run, dataset.record)
     trainer = Trainer(settled, run, dataset, Display(settled, console, choose_mode(console, quiet)))
     if resume is None:
-        claim(run, settled)
+        claim(run, settled, dataset.record)
     try:
         with FileLock(run / ".lock", timeout=0):
             outcome = trainer.train()

@@ -7,9 +7,11 @@
 
 from plusx.data.augment import Augmentation, Draws, cutout, mirror, reflect_crop, shrink
 from plusx.data.cache import Info, cache_folder, cifar10, fetch, info, verify
-from plusx.data.dataset import Dataset, load
+from plusx.data.dataset import Dataset
 from plusx.data.embedded import sample
 from plusx.data.layouts import Batch
+from plusx.data.loading import load
+from plusx.data.own_pictures import load_folder
 from plusx.data.picture import read_picture
 from plusx.data.records import BATCHES, CLASSES
 from plusx.data.statistics import channel_statistics
@@ -29,6 +31,7 @@ __all__ = [
     "fetch",
     "info",
     "load",
+    "load_folder",
     "mirror",
     "read_picture",
     "reflect_crop",

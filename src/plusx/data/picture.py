@@ -8,6 +8,8 @@ from PIL import Image, ImageOps
 from plusx.data.records import Images
 from plusx.errors import UserError
 
+MOST_PIXELS = 100_000_000
+
 
 def read_picture(path: Path | str, size: int) -> Images:
     """Read a picture of any size and format that Pillow knows, cut out its central square and reduce it.
@@ -23,7 +25,7 @@ def read_picture(path: Path | str, size: int) -> Images:
         uint8 (size, size, 3).
 
     Raises:
-        UserError: if the file is missing or is no picture.
+        UserError: if the file is missing, is no picture, or has more than 100 million pixels.
 
     >>> read_picture("no/such/cat.png", 32)
     Traceback (most recent call last):
@@ -32,6 +34,9 @@ def read_picture(path: Path | str, size: int) -> Images:
     """
     try:
         with Image.open(path) as file:
+            if file.width * file.height > MOST_PIXELS:
+                raise Image.DecompressionBombError(f"{file.width}×{file.height} pixels")
+            file.draft("RGB", (4 * size, 4 * size))  # a large JPEG is decoded at 1/2, 1/4 or 1/8: much faster
             upright = ImageOps.exif_transpose(file)
             if upright.mode.startswith("I"):  # Pillow itself would cut 16-bit grey off at 255
                 grey = np.asarray(upright).astype(np.int64) >> 8

@@ -1,10 +1,12 @@
 """The run directory: claimed before the first step, described for whoever wants to repeat the run."""
 
+import json
 import platform
 import shlex
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,8 +32,8 @@ def refuse_taken(run: Path) -> None:
         raise UserError(f"{run} is not empty; choose another --out")
 
 
-def claim(run: Path, recipe: Recipe) -> None:
-    """Make the run directory and write the resolved recipe into it.
+def claim(run: Path, recipe: Recipe, record: dict[str, Any] | None = None) -> None:
+    """Make the run directory and write the resolved recipe into it, and the record of a user's own pictures.
 
     Raises:
         UserError: if the directory is taken or can't be written.
@@ -39,9 +41,29 @@ def claim(run: Path, recipe: Recipe) -> None:
     refuse_taken(run)
     try:
         run.mkdir(parents=True, exist_ok=True)
+        if record:
+            write_whole(run / "data.json", json.dumps(record, indent=2, ensure_ascii=False) + "\n")
         write_whole(run / "recipe.toml", to_toml(recipe))
     except OSError as error:
         raise UserError(f"can't write to {run}: {error.strerror}; choose another --out") from error
+
+
+def refuse_changed(run: Path, record: dict[str, Any]) -> None:
+    """Make sure that a run goes on with the pictures that it began with.
+
+    Raises:
+        UserError: if the user's folder has other pictures now, or others can be read.
+    """
+    if not record:
+        return
+    try:
+        content = json.loads((run / "data.json").read_text(encoding="utf-8"))["content"]
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{run / 'data.json'} can't be read; start a new run") from error
+    if content != record["content"]:
+        raise UserError(
+            f"the pictures in {record['folder']} changed since the run in {run} began; start a new run"
+        )
 
 
 def recipe_of(run: Path) -> Recipe:

@@ -3,7 +3,7 @@
 import difflib
 import json
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +14,7 @@ from plusx.errors import UserError
 from plusx.models import model_names
 
 CUSTOM = "custom"
+SHIPPED_SIZE = 32  # the side, in pixels, that the shipped recipes are made for
 
 
 class Section(BaseModel):
@@ -39,13 +40,17 @@ class Data(Section):
     """Which pictures, and what is done to them in training."""
 
     source: str = "cifar10"
-    """cifar10, sample, or a directory that holds CIFAR-10."""
+    """cifar10, sample, a directory that holds CIFAR-10, or one with a folder of pictures for each class."""
+    size: int = Field(default=0, ge=0, le=512)
+    """Side, in pixels, at which a user's own pictures are read; 0 chooses by what is there."""
+    test_share: float = Field(default=0.2, gt=0.0, lt=1.0)
+    """Part of each class that is for testing, where the user's folder is not split."""
     validation: int = Field(default=0, ge=0)
     """Training pictures held out, evenly from the classes; the test set is then looked at once, last."""
     mirror: Literal["none", "random", "alternating"] = "random"
-    crop: int = Field(default=4, ge=0, le=16)
+    crop: int = Field(default=4, ge=0, le=64)
     """Largest shift in pixels, the border reflected."""
-    cutout: int = Field(default=0, ge=0, le=32)
+    cutout: int = Field(default=0, ge=0, le=256)
     """Side of a square that is blanked, in pixels."""
     light: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Largest change of contrast (a factor 1 ± light) and brightness (± light standard deviations)."""
@@ -59,7 +64,7 @@ class Training(Section):
     seed: int = Field(default=0, ge=0, lt=2**31)
     label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0)
     small_epochs: int = Field(default=0, ge=0)
-    """So many epochs at the beginning see pictures reduced to small_size: (small_size / 32)² of the work."""
+    """So many epochs at the beginning see pictures reduced to small_size, for less work."""
     small_size: int = Field(default=24, ge=8)
     averaging: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Decay a step of the moving average of the weights that is then evaluated and saved; 0 turns it off."""
@@ -174,17 +179,36 @@ def load_recipe(name_or_file: str, overrides: Mapping[str, Any] | None = None) -
         raise UserError(_one_line(error)) from error
 
 
-def fit_batches(recipe: Recipe, pictures: int) -> Recipe:
-    """The recipe with batches small enough that an epoch of so many pictures has at least eight steps.
+def fit(recipe: Recipe, pictures: int, size: int, chosen: Collection[str] = ()) -> Recipe:
+    """The recipe for so many pictures of this size; the shipped ones are made for 50 000 of 32×32.
 
-    >>> fit_batches(load_recipe("fast"), 800).training.batch_size
-    100
+    Batches become so small that an epoch has at least eight steps, and that a batch has no more pixels than
+    before. Crop, cutout and `small_size`, all in pixels, grow with the side.
+
+    Args:
+        recipe: as it was read.
+        pictures: the number of training pictures.
+        size: their side, in pixels.
+        chosen: dotted keys that the user has set, and that stay as they are.
+
+    >>> fitted = fit(load_recipe("fast"), pictures=800, size=64)
+    >>> fitted.training.batch_size, fitted.training.small_size, fitted.data.crop
+    (100, 40, 4)
     """
-    largest = max(2, (pictures - recipe.data.validation) // 8)
-    batch_size = min(recipe.training.batch_size, largest)
-    return recipe.model_copy(
-        update={"training": recipe.training.model_copy(update={"batch_size": batch_size})}
-    )
+    data, training, scale = recipe.data, recipe.training, size / SHIPPED_SIZE
+    largest = min((pictures - data.validation) // 8, round(training.batch_size / scale**2))
+    values = {
+        "training.batch_size": min(training.batch_size, max(2, largest)),
+        "training.small_size": max(8, round(training.small_size * scale)),
+        "data.crop": round(data.crop * scale),
+        "data.cutout": round(data.cutout * scale),
+    }
+    tables = recipe.model_dump()
+    for key, value in values.items():
+        if key not in chosen:
+            section, field = key.split(".")
+            tables[section][field] = value
+    return Recipe.model_validate(tables)
 
 
 def parse_setting(setting: str) -> tuple[str, Any]:

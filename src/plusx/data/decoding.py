@@ -1,0 +1,89 @@
+"""Many picture files at once: decoded by all cores into one array, the broken ones named and left out."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from rich.console import Console
+
+from plusx.data.picture import read_picture
+from plusx.data.progress import counting
+from plusx.data.records import Images
+from plusx.errors import UserError
+
+SIZES = (32, 48, 64, 96, 128, 160, 192, 224)
+
+
+def decode(paths: Sequence[Path], size: int, console: Console) -> tuple[Images, dict[Path, str]]:
+    """Read every picture as size × size pixels (see `read_picture`), on all cores: Pillow frees the lock.
+
+    Args:
+        paths: the files.
+        size: side of the squares, in pixels.
+        console: shows how far it is.
+
+    Returns:
+        The pictures that could be read, uint8 (N, size, size, 3), in the order of the paths; and for each
+        other path the reason.
+
+    Raises:
+        UserError: if so many pictures of this size don't fit into half of the machine's memory.
+    """
+    needed, memory = len(paths) * size * size * 3, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > memory / 2:
+        raise UserError(
+            f"{len(paths):,} pictures of {size}×{size} pixels take {needed / 2**30:.0f} GiB, more than half "
+            f"of this machine's memory; choose a smaller size: --set data.size={size // 2}"
+        )
+    images = np.empty((len(paths), size, size, 3), np.uint8)
+    faults: dict[Path, str] = {}
+
+    def read(number: int) -> None:
+        try:
+            images[number] = read_picture(paths[number], size)
+        except UserError as error:
+            faults[paths[number]] = str(error).removeprefix(str(paths[number])).strip(" :")
+        except (
+            Exception
+        ) as error:  # a damaged file can make a decoder fail in any way; the run goes on without it
+            faults[paths[number]] = f"can't be read as a picture: {type(error).__name__}"
+
+    with (
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+        counting(console, f"reading pictures as {size}×{size}", len(paths)) as show,
+    ):
+        for done, _ in enumerate(pool.map(read, range(len(paths))), start=1):
+            show(done)
+    whole = np.array([path not in faults for path in paths], dtype=bool)
+    return (images if whole.all() else images[whole]), {p: faults[p] for p in paths if p in faults}
+
+
+def digests(images: Images) -> list[str]:
+    """A digest of each picture's pixels, which finds copies whatever their file's name and format."""
+    return [hashlib.blake2b(image.tobytes(), digest_size=16).hexdigest() for image in images]
+
+
+def short_sides(paths: Sequence[Path]) -> list[int]:
+    """The shorter side, in pixels, of those pictures whose header can be read; nothing is decoded."""
+    sides = []
+    for path in paths:
+        try:
+            with Image.open(path) as file:
+                sides.append(min(file.size))
+        except Exception:  # `decode` reports what is wrong with it
+            continue
+    return sides
+
+
+def fitting_size(sides: Sequence[int], largest: int) -> int:
+    """The largest usual input size that is not above `largest` and that half of the pictures reach.
+
+    >>> fitting_size([32, 32, 33], 64), fitting_size([480, 333, 500], 64), fitting_size([20], 64)
+    (32, 64, 32)
+    """
+    median = float(np.median(sides)) if sides else SIZES[0]
+    return max([size for size in SIZES if size <= min(median, largest)], default=SIZES[0])

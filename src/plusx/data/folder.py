@@ -1,0 +1,136 @@
+"""A user's own folder of pictures: one folder a class, split by the user or by us.
+
+Either `DIR/class/picture`, or `DIR/train/class/picture` beside `val` and `test`, of which one may be absent.
+Nothing in the folder is ever changed.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from plusx.errors import UserError
+
+SPLITS = {"train": ("train",), "validation": ("val", "valid", "validation"), "test": ("test",)}
+_CLUTTER = ("Thumbs.db", "desktop.ini", "__MACOSX")
+
+
+@dataclass(frozen=True)
+class Found:
+    """One file: where it is, the class whose folder it lies in, and the user's split, if there is one."""
+
+    path: Path
+    label: int
+    split: str | None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A folder's files by class, before any of them is opened.
+
+    `outside` are links that lead out of the folder; they are not followed.
+    """
+
+    root: Path
+    classes: tuple[str, ...]
+    files: tuple[Found, ...]
+    empty: tuple[str, ...] = ()
+    outside: tuple[Path, ...] = field(default=())
+
+
+def list_folder(root: Path) -> Listing:
+    """Find the classes and files of a folder.
+
+    Hidden files are passed over, folders within a class belong to it, and a class without any file is left
+    out and named in `empty`. Classes are in alphabetical order, those of all splits together.
+
+    Raises:
+        UserError: if there is no such folder, or fewer than two classes have files in them.
+    """
+    if not root.is_dir():
+        what = "is a file" if root.exists() else "no such folder"
+        raise UserError(f"{root}: {what}; --data takes cifar10, sample or a folder of pictures")
+    parts = _parts(root)
+    found: list[tuple[Path, str, str | None]] = []
+    outside: list[Path] = []
+    names: set[str] = set()
+    try:
+        for split, part in parts.items():
+            for folder in _visible(part):
+                if folder.is_dir() and _inside(folder, root):
+                    names.add(folder.name)
+                    for path in _files(folder):
+                        if _inside(path, root):
+                            found.append((path, folder.name, split))
+                        else:
+                            outside.append(path)
+    except OSError as error:
+        raise UserError(f"{error.filename or root}: {error.strerror or error}") from error
+    classes = tuple(sorted({name for _, name, _ in found}))
+    if len(classes) < 2:
+        have = f"only the class {classes[0]!r}" if classes else "neither CIFAR-10 nor folders with pictures"
+        raise UserError(f"{root}: {have}; make a folder for each class, at least two: {root}/cat, {root}/dog")
+    files = tuple(Found(path, classes.index(name), split) for path, name, split in found)
+    return Listing(root, classes, files, tuple(sorted(names - {*classes})), tuple(outside))
+
+
+def _parts(root: Path) -> dict[str | None, Path]:
+    """The user's splits by our names, or the folder itself as one part without a name."""
+    parts: dict[str | None, Path] = {}
+    for split, names in SPLITS.items():
+        for name in names:
+            if (root / name).is_dir():
+                parts.setdefault(split, root / name)
+    if "train" not in parts:
+        return {None: root}
+    return parts if len(parts) > 1 else {None: parts["train"]}
+
+
+def _visible(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if not p.name.startswith(".") and p.name not in _CLUTTER)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for path in _visible(folder):
+        if path.is_dir() and not path.is_symlink():
+            yield from _files(path)
+        else:
+            yield path
+
+
+def _inside(path: Path, root: Path) -> bool:
+    return not path.is_symlink() or path.resolve().is_relative_to(root.resolve())
+
+
+def draw_test(labels: np.ndarray, contents: list[str], share: float, seed: int) -> np.ndarray:
+    """Choose the test pictures: the same share of every class, and never a copy of a training picture.
+
+    Args:
+        labels: classes, int (N,).
+        contents: a digest of each picture; those with the same one go the same way.
+        share: the part of each class's different pictures that is for testing, 0…1; at least one picture
+            of a class is, if it has two, and at least one isn't, unless the share is 1.
+        seed: chooses which.
+
+    Returns:
+        bool (N,), true for test.
+
+    >>> labels = np.repeat([0, 1], 10)
+    >>> chosen = draw_test(labels, [str(i) for i in range(20)], share=0.2, seed=0)
+    >>> np.bincount(labels[chosen]).tolist()
+    [2, 2]
+    """
+    if share >= 1:
+        return np.ones(len(labels), bool)
+    generator = np.random.default_rng(seed)
+    chosen: set[str] = set()
+    decided: set[str] = set()
+    for label in np.unique(labels):
+        # A picture that lies in two classes is decided on with the first of them.
+        own = dict.fromkeys(contents[i] for i in np.flatnonzero(labels == label))
+        different = sorted(content for content in own if content not in decided)
+        decided.update(different)
+        count = min(max(round(share * len(different)), 1), len(different) - 1) if different else 0
+        chosen.update(different[i] for i in generator.permutation(len(different))[:count])
+    return np.array([content in chosen for content in contents], dtype=bool)

@@ -1,0 +1,68 @@
+"""`load`: from what the user wrote after --data to a dataset."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+
+from plusx.data.cache import fetch, join
+from plusx.data.dataset import Dataset
+from plusx.data.embedded import sample
+from plusx.data.layouts import LOOKED_FOR, Batch, survey
+from plusx.data.own_pictures import load_folder
+from plusx.data.records import BATCHES, CLASSES
+from plusx.errors import UserError
+
+
+def load(
+    source: str,
+    root: Path | str | None = None,
+    *,
+    size: int = 0,
+    largest: int = 64,
+    test_share: float = 0.2,
+    seed: int = 0,
+    strict: bool = False,
+    console: Console | None = None,
+    table: Mapping[str, str] = BATCHES,
+) -> Dataset:
+    """Load "cifar10" (fetched to `root` if need be), "sample", a folder with CIFAR-10, or one of pictures.
+
+    A folder named as the source is only read. `root`, `console` and `table` are as for `fetch`; `size` to
+    `strict` are for a folder of pictures, see `load_folder`.
+
+    Raises:
+        UserError: if the folder is not there, has neither CIFAR-10 nor pictures in it, or a damaged CIFAR-10.
+    """
+    if source == "sample":
+        return Dataset("sample", CLASSES, *sample("train"), *sample("test"))
+    if source == "cifar10":
+        return _cifar10(fetch(root, console=console, table=table))
+    path = Path(source)
+    found = survey(path, table)
+    if found:
+        return _cifar10(_whole(path, found, table))
+    if path.is_file():
+        raise UserError(f"{path}: no CIFAR-10 in it; looked for {LOOKED_FOR}")
+    return load_folder(
+        path,
+        size=size,
+        largest=largest,
+        test_share=test_share,
+        seed=seed,
+        strict=strict,
+        console=console,
+    )
+
+
+def _cifar10(batches: Mapping[str, Batch]) -> Dataset:
+    return Dataset("cifar10", CLASSES, *join(batches.values(), "train"), *join(batches.values(), "test"))
+
+
+def _whole(path: Path, found: dict[str, Batch], table: Mapping[str, str]) -> dict[str, Batch]:
+    for name in table:
+        if name not in found:
+            raise UserError(f"{path}: {name} is missing; complete it, or use --data cifar10")
+        if found[name].fault:
+            raise UserError(f"{found[name].where}: {found[name].fault}; bring it anew, or use --data cifar10")
+    return found
