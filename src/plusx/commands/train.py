@@ -34,6 +34,10 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Any setting: training.batch_size=256. Repeatable."),
     ] = None,
+    begin_from: Annotated[
+        str | None,
+        typer.Option("--from", help="Weights to begin with: a run, a weights file, or cifar10."),
+    ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first picture that can't be read.")
     ] = False,
@@ -59,6 +63,7 @@ def train(
     console = Console(quiet=quiet)
     options = {
         "data.source": data,
+        "model.begin_from": begin_from,
         "training.seed": seed,
         "training.epochs": epochs,
         "training.device": device,

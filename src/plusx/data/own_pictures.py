@@ -170,13 +170,13 @@ def _remarks(
         places[content].add((split, label))
     across = sum(len({split for split, _ in found}) > 1 for found in places.values())
     if across:
-        remarks.append(f"{across} pictures are in more than one split: the test accuracy will flatter")
+        remarks.append(f"{_pictures(across)} in more than one split: the test accuracy will flatter")
     twofold = sum(len({label for _, label in found}) > 1 for found in places.values())
     if twofold:
-        remarks.append(f"{twofold} pictures are in more than one class")
+        remarks.append(f"{_pictures(twofold)} in more than one class")
     copies = len(contents) - len(places)
     if copies:
-        remarks.append(f"{copies} pictures are copies of others")
+        remarks.append(f"{_pictures(copies)} the copy of another")
     counts = Counter(labels[splits == "train"].tolist())
     untaught = [label for i, label in enumerate(listing.classes) if counts and not counts[i]]
     if untaught:
@@ -188,3 +188,7 @@ def _remarks(
             "look at the accuracy by class"
         )
     return remarks
+
+
+def _pictures(count: int) -> str:
+    return "1 picture is" if count == 1 else f"{count:,} pictures are"

@@ -6,7 +6,7 @@ from plusx.models.fast import FastNet
 from plusx.models.registry import create_model, model_names
 from plusx.models.resnet import ResNet
 from plusx.models.summary import Summary, multiply_adds, receptive_field, summarise
-from plusx.models.weights import PRETRAINED, Card, load, load_state, save_weights
+from plusx.models.weights import PRETRAINED, Card, begin_from, load, load_state, save_weights
 
 __all__ = [
     "PRETRAINED",
@@ -17,6 +17,7 @@ __all__ = [
     "FastNet",
     "ResNet",
     "Summary",
+    "begin_from",
     "create_model",
     "load",
     "load_state",

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -59,13 +60,7 @@ def load(run_or_file: str | Path, into: nn.Module | None = None) -> nn.Module:
     Raises:
         UserError: if there are no weights, they are damaged, or they don't say which network they are.
     """
-    path = Path(run_or_file)
-    if str(run_or_file) in PRETRAINED and not path.exists():
-        path = PRETRAINED[str(run_or_file)]
-    if path.is_dir():
-        path = path / WEIGHTS_FILE
-        if not path.exists():
-            raise UserError(f"{path.parent} has no {WEIGHTS_FILE}; give a finished run or a weights file")
+    path = _file_of(Path(run_or_file))
     card, state = _open(path)
     model = into or create_model(card.model, num_classes=len(card.classes), residual=card.residual)
     expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
@@ -79,6 +74,74 @@ def load(run_or_file: str | Path, into: nn.Module | None = None) -> nn.Module:
     model.load_state_dict(state)
     model.card = card  # type: ignore[assignment]
     return model.eval()
+
+
+def begin_from(model: nn.Module, run_or_file: str | Path) -> Card | None:
+    """Take over a trained network's weights, all but a head for other classes.
+
+    Args:
+        model: changed in place; its last linear layer keeps its fresh weights where the classes differ.
+        run_or_file: a run, a weights file of plusx, the name of a network that comes with the package; or a
+            public checkpoint of the same architecture, `.safetensors` or `.pth`, under torchvision's names.
+
+    Returns:
+        The file's card, which says how its pictures were normalised; None for a public checkpoint.
+
+    Raises:
+        UserError: if there are no weights, or other tensors than the head's don't fit.
+    """
+    card, state = _state(Path(run_or_file))
+    own = model.state_dict()
+    state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
+    head = {name for name in list(own)[-2:] if name.startswith(("fc.", "linear."))}
+    state = {n: t for n, t in state.items() if n not in head or (n in own and own[n].shape == t.shape)}
+    counters = {name for name in own if name.endswith("num_batches_tracked")}
+    wrong = sorted(
+        name
+        for name in own.keys() | state.keys()
+        if name not in head | counters
+        and (name not in own or name not in state or own[name].shape != state[name].shape)
+    )
+    if wrong:
+        raise UserError(
+            f"{run_or_file} holds another network: {len(wrong)} tensors are missing, unknown or of another "
+            f"shape, first {wrong[0]!r}; train the recipe whose model it is"
+        )
+    model.load_state_dict(state, strict=False)
+    return card
+
+
+def _state(path: Path) -> tuple[Card | None, dict[str, Tensor]]:
+    """The tensors of any weights file, with its card if it has one."""
+    if path.suffix in (".pth", ".pt"):
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)  # tensors only, no code
+        except FileNotFoundError:
+            raise UserError(f"there is no weights file {path}") from None
+        except Exception as error:
+            raise UserError(f"{path} is no whole file of tensors alone: {type(error).__name__}") from error
+        if not isinstance(state, dict) or not all(isinstance(t, Tensor) for t in state.values()):
+            raise UserError(f"{path} holds more than tensors by name; save the model's state_dict() alone")
+        return None, state
+    if path.suffix == ".safetensors":
+        try:
+            with safe_open(path, framework="pt") as file:
+                if "plusx" not in (file.metadata() or {}):
+                    return None, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError):
+            pass  # `_open` says what is wrong
+    return _open(_file_of(path))
+
+
+def _file_of(path: Path) -> Path:
+    """The weights file of a run or of a network that comes with the package; any other path as it is."""
+    if str(path) in PRETRAINED and not path.exists():
+        return PRETRAINED[str(path)]
+    if path.is_dir():
+        if not (path / WEIGHTS_FILE).exists():
+            raise UserError(f"{path} has no {WEIGHTS_FILE}; give a finished run or a weights file")
+        return path / WEIGHTS_FILE
+    return path
 
 
 def _open(path: Path) -> tuple[Card, dict[str, Tensor]]:

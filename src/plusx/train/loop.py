@@ -23,7 +23,7 @@ from plusx import ops
 from plusx.data import Augmentation, Dataset, channel_statistics, shrink
 from plusx.errors import UserError
 from plusx.files import write_whole
-from plusx.models import Card, FastNet, create_model, save_weights
+from plusx.models import Card, FastNet, begin_from, create_model, save_weights
 from plusx.train.checkpoint import Position, load_checkpoint, save_checkpoint
 from plusx.train.device import keep_memory, resolve_device, resolve_precision
 from plusx.train.directory import environment
@@ -99,7 +99,12 @@ class Trainer:
 
         name, residual = recipe.model.name, recipe.model.residual
         model = build() if build else create_model(name, num_classes=len(dataset.classes), residual=residual)
-        if isinstance(model, FastNet):
+        begun = begin_from(model, recipe.model.begin_from) if recipe.model.begin_from else None
+        if begun is not None:
+            # The weights expect pictures as they saw them.
+            self.card = replace(self.card, mean=begun.mean, std=begun.std)
+            self.mean, self.std = (torch.tensor(v, device=self.device) for v in (begun.mean, begun.std))
+        elif isinstance(model, FastNet) and not recipe.model.begin_from:
             model.fit_input(normalise(self.images[:5000], self.mean, self.std).cpu())
         self.model = model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average: AveragedModel | None = None

@@ -28,6 +28,8 @@ class Model(Section):
 
     name: str = "fast"
     residual: bool = True
+    begin_from: str = ""
+    """Weights to begin with: a run, a weights file, or cifar10 (they come with plusx); none if empty."""
 
     @model_validator(mode="after")
     def _known(self) -> "Model":
@@ -182,8 +184,8 @@ def load_recipe(name_or_file: str, overrides: Mapping[str, Any] | None = None) -
 def fit(recipe: Recipe, pictures: int, size: int, chosen: Collection[str] = ()) -> Recipe:
     """The recipe for so many pictures of this size; the shipped ones are made for 50 000 of 32×32.
 
-    Batches become so small that an epoch has at least eight steps, and that a batch has no more pixels than
-    before. Crop, cutout and `small_size`, all in pixels, grow with the side.
+    Batches become so small that an epoch has 32 steps (eight, if they would be below 64 pictures), and that
+    a batch has no more pixels than before. Crop, cutout and `small_size`, all in pixels, grow with the side.
 
     Args:
         recipe: as it was read.
@@ -193,10 +195,11 @@ def fit(recipe: Recipe, pictures: int, size: int, chosen: Collection[str] = ()) 
 
     >>> fitted = fit(load_recipe("fast"), pictures=800, size=64)
     >>> fitted.training.batch_size, fitted.training.small_size, fitted.data.crop
-    (100, 40, 4)
+    (64, 40, 4)
     """
     data, training, scale = recipe.data, recipe.training, size / SHIPPED_SIZE
-    largest = min((pictures - data.validation) // 8, round(training.batch_size / scale**2))
+    count = pictures - data.validation
+    largest = min(count // 8, max(64, count // 32), round(training.batch_size / scale**2))
     values = {
         "training.batch_size": min(training.batch_size, max(2, largest)),
         "training.small_size": max(8, round(training.small_size * scale)),
