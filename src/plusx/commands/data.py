@@ -1,13 +1,25 @@
-"""`plusx data fetch|verify|info`."""
+"""`plusx data fetch|verify|info|inspect`."""
+
+import json
+from pathlib import Path
+from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from plusx import data as pictures_room
-from plusx.commands.options import DataDir
+from plusx.commands.options import DataDir, Json
+from plusx.data.progress import say
 from plusx.errors import UserError
+from plusx.files import write_whole
 
-app = typer.Typer(help="Fetch, verify and describe CIFAR-10.", no_args_is_help=True)
+SKIPPED_SHOWN = 10
+
+app = typer.Typer(
+    help="Fetch, verify and describe CIFAR-10; inspect your own pictures.", no_args_is_help=True
+)
 
 
 @app.command("fetch")
@@ -37,3 +49,51 @@ def verify(data_dir: DataDir = None) -> None:
 def info(data_dir: DataDir = None) -> None:
     """Say where CIFAR-10 lies, how many pictures of each class it has, and their channel statistics."""
     print(pictures_room.info(data_dir))
+
+
+@app.command("inspect")
+def inspect(
+    folder: Annotated[
+        Path, typer.Argument(help="A folder of pictures: a folder a class, or train/ and val/.")
+    ],
+    page: Annotated[
+        Path | None, typer.Option(help="Write a page with pictures of every class to this file.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say what is in a folder of pictures before anything is trained: counts, sizes, problems."""
+    from plusx.report.inspection import render_inspection, size_range
+
+    dataset = pictures_room.load_folder(folder)
+    record = dataset.record
+    if as_json:
+        print(json.dumps(record, indent=2, ensure_ascii=False))
+        return
+    sizes = size_range(dataset)
+    console = Console()
+    splits = list(record["counts"])
+    table = Table(box=None)
+    table.add_column("class")
+    for split in splits:
+        table.add_column(split, justify="right")
+    for name in record["classes"]:
+        table.add_row(escape(name), *(f"{record['counts'][split][name]:,}" for split in splits))
+    console.print(table)
+    say(console, f"sizes: {sizes}; read as {record['size']}×{record['size']}")
+    for remark in record["remarks"]:
+        say(console, f"note: {remark}")
+    for name, reason in list(record["skipped"].items())[:SKIPPED_SHOWN]:
+        say(console, f"skipped: {name}: {reason}")
+    if len(record["skipped"]) > SKIPPED_SHOWN:
+        say(console, f"and {len(record['skipped']) - SKIPPED_SHOWN} more: --json lists all")
+    if page is not None:
+        write_page(page, render_inspection(dataset, sizes))
+        say(console, f"written: {page}")
+
+
+def write_page(path: Path, content: str) -> None:
+    """Write a page whole, or say in one line why not."""
+    try:
+        write_whole(path, content)
+    except OSError as error:
+        raise UserError(f"can't write {path}: {error.strerror}") from error

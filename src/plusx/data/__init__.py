@@ -8,6 +8,7 @@
 from plusx.data.augment import Augmentation, Draws, cutout, mirror, reflect_crop, shrink
 from plusx.data.cache import Info, cache_folder, cifar10, fetch, info, verify
 from plusx.data.dataset import Dataset
+from plusx.data.decoding import sizes_of
 from plusx.data.embedded import sample
 from plusx.data.layouts import Batch
 from plusx.data.loading import load
@@ -37,5 +38,6 @@ __all__ = [
     "reflect_crop",
     "sample",
     "shrink",
+    "sizes_of",
     "verify",
 ]

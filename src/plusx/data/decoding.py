@@ -67,23 +67,23 @@ def digests(images: Images) -> list[str]:
     return [hashlib.blake2b(image.tobytes(), digest_size=16).hexdigest() for image in images]
 
 
-def short_sides(paths: Sequence[Path]) -> list[int]:
-    """The shorter side, in pixels, of those pictures whose header can be read; nothing is decoded."""
-    sides = []
+def sizes_of(paths: Sequence[Path]) -> list[tuple[int, int]]:
+    """(Width, height) in pixels of those pictures whose header can be read; nothing is decoded."""
+    sizes = []
     for path in paths:
         try:
             with Image.open(path) as file:
-                sides.append(min(file.size))
+                sizes.append(file.size)
         except Exception:  # `decode` reports what is wrong with it
             continue
-    return sides
+    return sizes
 
 
-def fitting_size(sides: Sequence[int], largest: int) -> int:
-    """The largest usual input size that is not above `largest` and that half of the pictures reach.
+def fitting_size(sizes: Sequence[tuple[int, int]], largest: int) -> int:
+    """The largest usual input size, at most `largest`, that the shorter sides of half of the pictures reach.
 
-    >>> fitting_size([32, 32, 33], 64), fitting_size([480, 333, 500], 64), fitting_size([20], 64)
+    >>> fitting_size([(32, 32)], 64), fitting_size([(640, 480), (333, 500)], 64), fitting_size([(20, 30)], 64)
     (32, 64, 32)
     """
-    median = float(np.median(sides)) if sides else SIZES[0]
+    median = float(np.median([min(size) for size in sizes])) if sizes else SIZES[0]
     return max([size for size in SIZES if size <= min(median, largest)], default=SIZES[0])

@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 
 from plusx.data.dataset import Dataset
-from plusx.data.decoding import decode, digests, fitting_size, short_sides
+from plusx.data.decoding import decode, digests, fitting_size, sizes_of
 from plusx.data.folder import Found, Listing, draw_test, list_folder
 from plusx.errors import UserError
 
@@ -55,7 +55,7 @@ def load_folder(
     if not size:
         generator = np.random.default_rng(0)
         looked_at = generator.permutation(len(paths))[:LOOKED_AT]
-        size = fitting_size(short_sides([paths[i] for i in looked_at]), largest)
+        size = fitting_size(sizes_of([paths[i] for i in looked_at]), largest)
     images, faults = decode(paths, size, console)
     if strict and faults:
         path, reason = next(iter(faults.items()))

@@ -36,7 +36,7 @@ def render_page(run: RunFiles, summary: Summary, drawings: Drawings) -> str:
         hardest_first=sorted(summary.class_rows, key=lambda row: (row.accuracy is None, row.accuracy)),
         interval=wilson_interval(reported_correct, summary.total),
         evaluated_again=summary.correct != reported_correct,
-        figures={theme: {name: _data_uri(png) for name, png in of.items()} for theme, of in drawings.items()},
+        figures={theme: {name: data_uri(png) for name, png in of.items()} for theme, of in drawings.items()},
         alternatives={
             "curves": _describe_curves(run),
             "confusion": _describe_confusion(summary),
@@ -45,16 +45,19 @@ def render_page(run: RunFiles, summary: Summary, drawings: Drawings) -> str:
         terminal=None if run.terminal is None else inline_svg(run.terminal),
         settings=run.settings,
         environment=run.environment,
-        command=reproduce_command(result),
+        command=reproduce_command(result, str(run.environment.get("command", ""))),
     )
 
 
-def reproduce_command(result: Mapping[str, Any]) -> str:
-    """The command line that trains the same run again, quoted for a shell.
+def reproduce_command(result: Mapping[str, Any], typed: str) -> str:
+    """The command line that trains the same run again: what was typed, unless that resumed the run.
 
-    >>> reproduce_command({"recipe": "fast", "seed": 0, "epochs": 8, "engine": "native"})
+    >>> result = {"recipe": "fast", "seed": 0, "epochs": 8, "engine": "native"}
+    >>> reproduce_command(result, "plusx train --resume runs/fast-seed0")
     'plusx train fast --seed 0 --epochs 8 --engine native'
     """
+    if typed.startswith("plusx train") and "--resume" not in typed:
+        return typed
     words = ["plusx", "train", str(result["recipe"])]
     for option in ("seed", "epochs", "engine"):
         words += [f"--{option}", str(result[option])]
@@ -116,7 +119,8 @@ def mebibytes(size: float | None) -> str:
     return "–" if size is None else f"{count(size / 2**20)}\u00a0MiB"
 
 
-def _data_uri(png: bytes) -> str:
+def data_uri(png: bytes) -> str:
+    """A picture as an address that holds it."""
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 

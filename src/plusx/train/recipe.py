@@ -186,6 +186,7 @@ def fit(recipe: Recipe, pictures: int, size: int, chosen: Collection[str] = ()) 
 
     Batches become so small that an epoch has 32 steps (eight, if they would be below 64 pictures), and that
     a batch has no more pixels than before. Crop, cutout and `small_size`, all in pixels, grow with the side.
+    Trained weights to begin with are changed at a third of the rates.
 
     Args:
         recipe: as it was read.
@@ -200,12 +201,15 @@ def fit(recipe: Recipe, pictures: int, size: int, chosen: Collection[str] = ()) 
     data, training, scale = recipe.data, recipe.training, size / SHIPPED_SIZE
     count = pictures - data.validation
     largest = min(count // 8, max(64, count // 32), round(training.batch_size / scale**2))
-    values = {
+    values: dict[str, float] = {
         "training.batch_size": min(training.batch_size, max(2, largest)),
         "training.small_size": max(8, round(training.small_size * scale)),
         "data.crop": round(data.crop * scale),
         "data.cutout": round(data.cutout * scale),
     }
+    if recipe.model.begin_from:
+        values["optimizer.learning_rate"] = recipe.optimizer.learning_rate / 3
+        values["optimizer.bias_learning_rate"] = recipe.optimizer.bias_learning_rate / 3
     tables = recipe.model_dump()
     for key, value in values.items():
         if key not in chosen:
