@@ -65,7 +65,7 @@ def table(words: dict[str, str], results: Path) -> str:
     """The table of every published run, each recipe's seeds together, and the machine they ran on."""
     lines = [words["head"], "| --- | --- | --- | --- | --- | --- |"]
     environments = []
-    for group in sorted({path.parents[1] for path in results.glob("*/*/recipe.toml")}):
+    for group in sorted({path.parents[1] for path in results.glob("*/seed*/recipe.toml")}):
         folders = sorted(group.iterdir())
         runs = [read(folder, "result.json") for folder in folders]
         places = [read(folder, "environment.json") for folder in folders]

@@ -1,11 +1,14 @@
 """The documents: links lead somewhere, examples run, and the two languages say the same commands."""
 
 import importlib.util
+import json
 import re
 from pathlib import Path
+from statistics import mean, stdev
 from types import ModuleType
 
 import pytest
+from PIL import Image
 
 import plusx
 from plusx.models import Card, save_weights
@@ -16,7 +19,11 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 HOMEWORK = [f"docs/homework/{name}" for name in ("convolution", "pooling", "resnet", "final-project")]
 LESSON = [f"docs/lesson/{name}" for name in ("cnn", "convolution", "pooling", "resnet")]
-PAIRS = [(f"{name}.md", f"{name}.zh-CN.md") for name in ("README", "docs/lesson-map", *LESSON, *HOMEWORK)]
+EXAMPLES = ["README.md", "docs/own-pictures.md", *(f"{name}.md" for name in (*LESSON, *HOMEWORK[:3]))]
+PAIRS = [
+    (f"{name}.md", f"{name}.zh-CN.md")
+    for name in ("README", "docs/lesson-map", "docs/own-pictures", *LESSON, *HOMEWORK)
+]
 
 
 def blocks(document: str | Path, language: str) -> list[str]:
@@ -75,13 +82,18 @@ def test_both_languages_give_the_same_commands(english: str, chinese: str, langu
     ]
 
 
-@pytest.mark.parametrize("document", ["README.md", *(f"{name}.md" for name in (*LESSON, *HOMEWORK[:3]))])
+@pytest.mark.parametrize("document", EXAMPLES)
 def test_examples_run(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Stands for what `make train` leaves; the weights are untrained.
-    run = tmp_path / "runs" / "fast-seed0"
-    run.mkdir(parents=True)
-    card = Card("fast", True, plusx.data.CLASSES, mean=(0.5,) * 3, std=(0.25,) * 3, input_size=32)
-    save_weights(run / "model.safetensors", plusx.create_model("fast"), card)
+    # They stand for what the commands before them leave; the weights are untrained.
+    for run, classes in (("fast-seed0", plusx.data.CLASSES), ("pets-0", ("cat", "dog"))):
+        card = Card("fast", True, classes, mean=(0.5,) * 3, std=(0.25,) * 3, input_size=32)
+        model = plusx.create_model("fast", num_classes=len(classes))
+        (tmp_path / "runs" / run).mkdir(parents=True)
+        save_weights(tmp_path / "runs" / run / "model.safetensors", model, card)
+    for number, image in enumerate(plusx.data.sample("test")[0][:10]):
+        folder = tmp_path / "pets" / ("cat", "dog")[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / f"{number}.png")
     monkeypatch.chdir(tmp_path)
     examples = blocks(document, "python")
     assert examples
@@ -130,3 +142,16 @@ def test_the_results_in_the_documents_are_those_of_the_published_runs(document: 
     text = (ROOT / document).read_text(encoding="utf-8")
     expected = publish.table(publish.WORDS[document], ROOT / "docs" / "results")
     assert expected in text
+
+
+@pytest.mark.parametrize("document", ["docs/own-pictures.md", "docs/own-pictures.zh-CN.md"])
+def test_the_figures_of_the_walk_through_are_those_of_its_runs(document: str) -> None:
+    def accuracy(run: str) -> float:
+        result = (ROOT / "docs/results/own-pictures" / run / "result.json").read_text(encoding="utf-8")
+        return 100 * float(json.loads(result)["test_accuracy"])
+
+    text = (ROOT / document).read_text(encoding="utf-8")
+    assert f"{accuracy('vehicles'):.2f} %" in text
+    for name in ("pets", "pets-fresh"):
+        seeds = [accuracy(f"{name}-{seed}") for seed in range(3)]
+        assert f"{mean(seeds):.1f} ± {stdev(seeds):.1f} %" in text
