@@ -13,8 +13,8 @@ from pathlib import Path
 
 import plusx
 from plusx.files import write_whole
+from plusx.inference import doubt_below, predict, score
 from plusx.models import PRETRAINED, save_weights
-from plusx.train import doubt_below, predict, score
 
 CARD = """---
 library_name: plusx
@@ -46,7 +46,7 @@ reduced to their central square of 32×32 first, so small things on them are los
 
 def main(run: Path) -> None:
     """Measure the rounded weights and write both files."""
-    model = plusx.load(run)
+    model = plusx.models.load(run)
     rounded = {name: t.half() if t.is_floating_point() else t for name, t in model.state_dict().items()}
     model.load_state_dict(rounded)
     dataset = plusx.data.load("cifar10")

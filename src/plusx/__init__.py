@@ -9,7 +9,8 @@ __version__ = "0.1.0"
 
 from plusx import data, models, nn, ops
 from plusx.errors import UserError
-from plusx.models import create_model, load
+from plusx.inference import load
+from plusx.models import create_model
 from plusx.ops import engine
 
 __all__ = ["UserError", "__version__", "create_model", "data", "engine", "load", "models", "nn", "ops"]

@@ -9,9 +9,10 @@ from typer.exceptions import TyperException
 import plusx
 from plusx.bench.commands import app as bench_app
 from plusx.commands.data import app as data_app
+from plusx.commands.evaluate import evaluate
 from plusx.commands.models import models
+from plusx.commands.predict import predict
 from plusx.commands.train import train
-from plusx.commands.use import evaluate, predict
 from plusx.errors import UserError
 from plusx.lab.commands import app as lab_app
 from plusx.train import Interrupted

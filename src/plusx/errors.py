@@ -33,4 +33,6 @@ def optional(module: str, extra: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name != module.partition(".")[0]:
             raise
-        raise UserError(f'this needs {error.name}, which is not installed: pip install "plusx[{extra}]"') from None
+        raise UserError(
+            f'this needs {error.name}, which is not installed: pip install "plusx[{extra}]"'
+        ) from None

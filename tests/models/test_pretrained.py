@@ -5,8 +5,8 @@ import pytest
 import torch
 
 import plusx
+from plusx.inference import predict, score
 from plusx.models import PRETRAINED
-from plusx.train import predict, score
 
 
 @pytest.mark.parametrize("name", PRETRAINED)

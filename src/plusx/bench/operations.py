@@ -10,7 +10,7 @@ from torch import Tensor
 
 from plusx import ops
 from plusx.bench.timing import alternate, copy_rate, product_rate, spread, timed
-from plusx.train.device import keep_memory, resolve_precision
+from plusx.device import keep_memory, resolve_precision
 
 Operation = Callable[..., Tensor]
 LAYOUTS = {"channels-last": torch.channels_last, "contiguous": torch.contiguous_format}

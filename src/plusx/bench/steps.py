@@ -9,8 +9,8 @@ from torch import nn
 
 from plusx import ops
 from plusx.bench.timing import alternate, spread, timed
+from plusx.device import keep_memory, resolve_precision
 from plusx.models import create_model
-from plusx.train.device import keep_memory, resolve_precision
 
 NETWORKS = {"fast": (1000, 32), "resnet20": (128, 32), "resnet18": (32, 224), "resnet50": (16, 224)}
 """Pictures a step and their size."""

@@ -13,7 +13,7 @@ from plusx.data.embedded import sample
 from plusx.data.layouts import Batch
 from plusx.data.loading import load
 from plusx.data.own_pictures import load_folder
-from plusx.data.picture import read_picture
+from plusx.data.picture import read_picture, square
 from plusx.data.records import BATCHES, CLASSES
 from plusx.data.statistics import channel_statistics
 
@@ -39,5 +39,6 @@ __all__ = [
     "sample",
     "shrink",
     "sizes_of",
+    "square",
     "verify",
 ]

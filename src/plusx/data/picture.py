@@ -37,15 +37,7 @@ def read_picture(path: Path | str, size: int) -> Images:
             if file.width * file.height > MOST_PIXELS:
                 raise Image.DecompressionBombError(f"{file.width}×{file.height} pixels")
             file.draft("RGB", (4 * size, 4 * size))  # a large JPEG is decoded at 1/2, 1/4 or 1/8: much faster
-            upright = ImageOps.exif_transpose(file)
-            if upright.mode.startswith("I"):  # Pillow itself would cut 16-bit grey off at 255
-                grey = np.asarray(upright).astype(np.int64) >> 8
-                upright = Image.fromarray(grey.clip(0, 255).astype(np.uint8))
-            if upright.has_transparency_data:
-                upright = upright.convert("RGBA")
-                upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright)
-            square = ImageOps.fit(upright.convert("RGB"), (size, size), Image.Resampling.BICUBIC)
-            return np.asarray(square, dtype=np.uint8)
+            return square(file, size)
     except FileNotFoundError:
         raise UserError(f"there is no picture {path}") from None
     except IsADirectoryError:
@@ -55,3 +47,20 @@ def read_picture(path: Path | str, size: int) -> Images:
     except (OSError, ValueError, SyntaxError) as error:  # each of Pillow's formats fails in its own way
         reason = getattr(error, "strerror", None) or "not a format that Pillow knows, or damaged"
         raise UserError(f"{path} can't be read as a picture: {reason}") from error
+
+
+def square(picture: Image.Image, size: int) -> Images:
+    """The central square of an opened picture, as `read_picture` makes it: uint8 (size, size, 3).
+
+    >>> square(Image.new("L", (7, 5), 9), 2)[0, 0].tolist()
+    [9, 9, 9]
+    """
+    upright = ImageOps.exif_transpose(picture)
+    if upright.mode.startswith("I"):  # Pillow itself would cut 16-bit grey off at 255
+        grey = np.asarray(upright).astype(np.int64) >> 8
+        upright = Image.fromarray(grey.clip(0, 255).astype(np.uint8))
+    if upright.has_transparency_data:
+        upright = upright.convert("RGBA")
+        upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright)
+    fitted = ImageOps.fit(upright.convert("RGB"), (size, size), Image.Resampling.BICUBIC)
+    return np.asarray(fitted, dtype=np.uint8)

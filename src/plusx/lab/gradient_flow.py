@@ -16,12 +16,12 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from plusx import nn, ops
+from plusx.inference import normalise
 from plusx.lab.drawing import logarithmic
 from plusx.lab.experiment import Judgement, Numbers, Table, Text
 from plusx.lab.workbench import Workbench
 from plusx.models import BasicBlock, create_model
 from plusx.report.style import WIDTH, Theme, padded
-from plusx.train.evaluate import normalise
 
 SECTION = "深度网络的问题：梯度消失/爆炸；链式法则求梯度"
 CLAIM = Text(

@@ -13,11 +13,11 @@ from rich.markup import escape
 from rich.table import Table as Rows
 
 import plusx
+from plusx.device import processor
 from plusx.files import write_whole
 from plusx.lab.experiment import Experiment, Language, Table, Text
 from plusx.lab.workbench import Workbench
 from plusx.report.style import LIGHT, applied, to_png
-from plusx.train.device import processor
 
 
 def run_experiment(name: str, experiment: Experiment, bench: Workbench) -> dict[str, Any]:

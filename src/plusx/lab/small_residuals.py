@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from plusx import nn
+from plusx.inference import normalise
 from plusx.lab.experiment import Judgement, Numbers, Table, Text
 from plusx.lab.workbench import Workbench
 from plusx.models import BasicBlock, Card, create_model
 from plusx.report.style import WIDTH, Theme, padded
-from plusx.train.evaluate import normalise
 
 SECTION = "残差学习: 核心思想"
 CLAIM = Text(

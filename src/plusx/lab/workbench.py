@@ -15,9 +15,10 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from plusx.data import Dataset, load
+from plusx.inference import predict, score
 from plusx.models import create_model
 from plusx.models import load as load_weights
-from plusx.train import Display, Recipe, Trainer, claim, load_recipe, predict, score
+from plusx.train import Display, Recipe, Trainer, claim, load_recipe
 from plusx.train.display import clock, percent
 
 RECIPE = str(Path(__file__).parent / "lab.toml")

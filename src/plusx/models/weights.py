@@ -29,7 +29,7 @@ class Card:
         mean: channel means (R, G, B) of the training pictures, 0…1.
         std: channel standard deviations (R, G, B), 0…1.
         input_size: side of the pictures it was trained on, in pixels.
-        doubt: probability, 0…1, below which an answer is doubtful; see `plusx.train.doubt_below`.
+        doubt: probability, 0…1, below which an answer is doubtful; see `plusx.inference.doubt_below`.
     """
 
     model: str

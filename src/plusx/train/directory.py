@@ -12,9 +12,9 @@ import numpy as np
 import torch
 
 import plusx
+from plusx.device import instructions, processor
 from plusx.errors import UserError
 from plusx.files import write_whole
-from plusx.train.device import instructions, processor
 from plusx.train.recipe import Recipe, load_recipe, to_toml
 
 

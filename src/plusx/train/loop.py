@@ -21,14 +21,14 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from plusx import ops
 from plusx.data import Augmentation, Dataset, channel_statistics, shrink
+from plusx.device import keep_memory, resolve_device, resolve_precision
 from plusx.errors import UserError
 from plusx.files import write_whole
+from plusx.inference import doubt_below, normalise, predict, score
 from plusx.models import Card, FastNet, begin_from, create_model, save_weights
 from plusx.train.checkpoint import Position, load_checkpoint, save_checkpoint
-from plusx.train.device import keep_memory, resolve_device, resolve_precision
 from plusx.train.directory import environment
 from plusx.train.display import Display, clock, percent
-from plusx.train.evaluate import doubt_below, normalise, predict, score
 from plusx.train.interrupt import Interrupted, StopRequest
 from plusx.train.journal import EpochRecord, Journal
 from plusx.train.optim import make_optimizers, set_rates

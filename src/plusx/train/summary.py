@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 import plusx
+from plusx.device import peak_memory_bytes
 from plusx.train.checkpoint import Position
-from plusx.train.device import peak_memory_bytes
 from plusx.train.journal import EpochRecord
 from plusx.train.recipe import Recipe
 

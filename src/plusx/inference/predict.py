@@ -1,4 +1,4 @@
-"""Measuring a network: probabilities for every picture, plain or averaged over test-time views."""
+"""Probabilities for every picture, plain or averaged over test-time views, and what they are worth."""
 
 from collections.abc import Iterator
 
@@ -67,13 +67,13 @@ def predict(
     return torch.cat(rows)
 
 
-def score(probabilities: Tensor, labels: np.ndarray) -> tuple[float, float]:
+def score(probabilities: Tensor | np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     """Mean cross-entropy in nats and accuracy 0…1 of probabilities (N, classes) against labels (N,).
 
     >>> score(torch.tensor([[0.5, 0.5], [0.0, 1.0]]), np.array([0, 1]))
     (0.3465..., 1.0)
     """
-    target = torch.from_numpy(labels)
+    probabilities, target = torch.as_tensor(probabilities), torch.from_numpy(labels)
     right = probabilities.gather(1, target[:, None]).clamp_min(1e-12)
     return -right.log().mean().item(), (probabilities.argmax(1) == target).double().mean().item()
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from plusx.inference import normalise, predict, score
 from plusx.models import Card, create_model
-from plusx.train.evaluate import normalise, predict, score
 
 CARD = Card("resnet20", True, tuple("abcdefghij"), (0.5, 0.4, 0.3), (0.2, 0.25, 0.3), 32)
 

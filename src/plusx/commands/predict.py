@@ -1,0 +1,72 @@
+"""`plusx predict`."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+import plusx
+from plusx.commands.options import DeviceOption, Json
+from plusx.device import resolve_device
+from plusx.errors import UserError
+from plusx.models import PRETRAINED
+
+
+def predict(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="[RUN] PICTURE",
+            help="Pictures of any size and format that Pillow reads. Before them, if wished, a run directory "
+            "or a .safetensors file; otherwise the network that comes with plusx answers.",
+        ),
+    ],
+    device: DeviceOption = "auto",
+    as_json: Json = False,
+) -> None:
+    """Name what is on pictures, with probabilities."""
+    weights, pictures = _weights_first(files)
+    classifier = plusx.load(weights).to(resolve_device(device))
+    answers = classifier.predict(pictures)
+    if as_json:
+        rows = [
+            {
+                "picture": str(path),
+                "class": answer.name,
+                "doubtful": answer.doubtful,
+                "probabilities": {name: answer.probabilities[name] for name in classifier.card.classes},
+            }
+            for path, answer in zip(pictures, answers, strict=True)
+        ]
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    table = Table(box=None)
+    table.add_column("picture", overflow="fold")
+    table.add_column("class", no_wrap=True, style="bold")
+    table.add_column("probability", no_wrap=True, justify="right")
+    table.add_column("then")
+    for path, answer in zip(pictures, answers, strict=True):
+        others = list(answer.probabilities.items())[1:3]
+        then = ", ".join(f"{other} {100 * less:.1f} %" for other, less in others)
+        mark = " [yellow]?[/yellow]" if answer.doubtful else ""
+        table.add_row(
+            escape(str(path)), escape(answer.name) + mark, f"{100 * answer.probability:.1f} %", escape(then)
+        )
+    console = Console()
+    console.print(table)
+    if any(answer.doubtful for answer in answers):
+        console.print("[yellow]?[/yellow] looks like none of the classes")
+
+
+def _weights_first(files: list[Path]) -> tuple[Path | str, list[Path]]:
+    """Which network, and which pictures; pictures alone are for the network that comes with the package."""
+    first, *rest = files
+    if first.is_dir() or first.suffix == ".safetensors" or str(first) in PRETRAINED:
+        if not rest:
+            raise UserError(f"give at least one picture after {first}")
+        return first, rest
+    return "cifar10", files
