@@ -10,6 +10,7 @@ from plusx.data.cache import Info, cache_folder, cifar10, fetch, info, verify
 from plusx.data.dataset import Dataset
 from plusx.data.decoding import sizes_of
 from plusx.data.embedded import sample
+from plusx.data.feed import Feed, MemoryFeed, Minibatch
 from plusx.data.layouts import Batch
 from plusx.data.loading import load
 from plusx.data.own_pictures import load_folder
@@ -24,7 +25,10 @@ __all__ = [
     "Batch",
     "Dataset",
     "Draws",
+    "Feed",
     "Info",
+    "MemoryFeed",
+    "Minibatch",
     "cache_folder",
     "channel_statistics",
     "cifar10",

@@ -4,7 +4,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import torch
 
+from plusx.data.feed import Feed, MemoryFeed
 from plusx.data.records import Images, Labels
 from plusx.errors import UserError
 
@@ -14,7 +16,8 @@ class Dataset:
     """Pictures (N, H, W, 3), uint8, and labels (N,), int64.
 
     Validation is None until `hold_out`, unless the user's folder has its own. `record` says what was read
-    from a user's folder; it is empty for CIFAR-10 and the sample.
+    from a user's folder; it is empty for CIFAR-10 and the sample. Where the training pictures are too many
+    to be held, `stream` brings them and `train_images` is empty.
     """
 
     name: str
@@ -26,6 +29,14 @@ class Dataset:
     validation_images: Images | None = None
     validation_labels: Labels | None = None
     record: dict[str, Any] = field(default_factory=dict)
+    stream: Feed | None = None
+
+    def feed(self, device: torch.device) -> Feed:
+        """The training pictures, minibatch by minibatch; where they are held in memory, on the device."""
+        if self.stream is not None:
+            return self.stream
+        images, labels = (torch.from_numpy(part) for part in (self.train_images, self.train_labels))
+        return MemoryFeed(images.to(device), labels.to(device))
 
     def hold_out(self, count: int, seed: int) -> "Dataset":
         """Return the dataset with `count` of the train pictures moved to validation.
