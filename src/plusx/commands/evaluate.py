@@ -5,19 +5,16 @@ from math import isnan
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 import plusx
-from plusx import data as pictures_room
 from plusx.commands.options import DataDir, DeviceOption, Json
+from plusx.commands.pictures import dataset_of, labels_of
 from plusx.device import resolve_device
-from plusx.errors import UserError
 from plusx.inference import score
-from plusx.models import Card
 
 
 def evaluate(
@@ -40,11 +37,8 @@ def evaluate(
 
     classifier = plusx.load(run_or_weights).to(resolve_device(device))
     card = classifier.card
-    dataset = _test_set(run_or_weights, data, data_dir, card)
-    unknown = [name for name in dataset.classes if name not in card.classes]
-    if unknown:
-        raise UserError(f"{run_or_weights} knows {', '.join(card.classes)}, but not {', '.join(unknown)}")
-    labels = np.array([card.classes.index(name) for name in dataset.classes])[dataset.test_labels]
+    dataset = dataset_of(run_or_weights, data, data_dir, card)
+    labels = labels_of(run_or_weights, dataset, card)
     answers = classifier.probabilities(dataset.test_images)
     loss, accuracy = score(answers, labels)
     measures = by_class(confusion_matrix(labels, answers.argmax(1), len(card.classes)))
@@ -98,23 +92,3 @@ def _tables(result: dict[str, Any], views: str) -> tuple[Table, Table]:
         cells = ("–" if share is None else f"{100 * share:.1f} %" for share in shares)
         classes.add_row(escape(name), f"{of['pictures']:,}", *cells)
     return whole, classes
-
-
-def _test_set(
-    run_or_weights: Path, data: str | None, data_dir: Path | None, card: Card
-) -> pictures_room.Dataset:
-    """The test pictures of `data`: for the folder that the run was trained on, those it has not seen."""
-    from plusx.train import load_recipe
-
-    written = run_or_weights / "recipe.toml"
-    recipe = load_recipe(str(written)) if written.exists() else load_recipe("fast")
-    source = data or recipe.data.source
-    its_own = Path(source).resolve() == Path(recipe.data.source).resolve()
-    return pictures_room.load(
-        source,
-        data_dir,
-        size=card.input_size,
-        test_share=recipe.data.test_share if its_own else 1.0,
-        seed=recipe.training.seed,
-        console=Console(stderr=True),
-    )

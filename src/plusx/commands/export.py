@@ -1,0 +1,185 @@
+"""`plusx export`."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import typer
+from rich.console import Console
+
+import plusx
+from plusx import data as pictures_room
+from plusx.commands.options import DataDir, Json
+from plusx.commands.pictures import dataset_of, labels_of
+from plusx.data.progress import say
+from plusx.errors import UserError
+from plusx.files import write_whole
+from plusx.inference import Classifier, predict, score
+from plusx.models import PRETRAINED
+
+CALIBRATION = 500  # training pictures; more change nothing that can be measured
+ENDINGS = {"onnx": (".onnx",), "torch": (".safetensors", ".pth"), "card": (".md",)}
+
+
+def export(
+    run_or_weights: Annotated[
+        Path, typer.Argument(help="A run directory, a .safetensors file, or cifar10, which comes with plusx.")
+    ],
+    form: Annotated[
+        Literal["onnx", "torch", "card"],
+        typer.Option(
+            "--format",
+            help="onnx: a file for onnxruntime and others. torch: a state dict, under torchvision's names "
+            "where it has the network. card: a model card in Markdown.",
+        ),
+    ] = "onnx",
+    uint8: Annotated[
+        bool,
+        typer.Option("--uint8", help="ONNX: take pictures as a camera gives them, uint8 (N, S, S, 3), RGB."),
+    ] = False,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="ONNX: compute in 8-bit integers; a quarter of the size.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="The file; beside the weights unless given. .pth for torch.load.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Test pictures to check on: cifar10, sample, or a directory; the run's own unless given."
+        ),
+    ] = None,
+    as_json: Json = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Write a trained network as a file to take away, checked against the network."""
+    if (uint8 or int8) and form != "onnx":
+        raise UserError(f"--uint8 and --int8 are for --format onnx, not for {form}")
+    classifier = plusx.load(run_or_weights)
+    path = out or _beside(run_or_weights, form, ("-uint8" if uint8 else "") + ("-int8" if int8 else ""))
+    _refuse(path, form, run_or_weights, force)
+    if form == "torch":
+        result, lines = _torch(classifier, path)
+    elif form == "card" and _comes_with_plusx(run_or_weights):
+        write_whole(path, PRETRAINED[str(run_or_weights)].with_name("MODEL_CARD.md").read_bytes())
+        result, lines = {}, ["the card that it came with"]
+    else:
+        dataset = dataset_of(run_or_weights, data, data_dir, classifier.card)
+        labels = labels_of(run_or_weights, dataset, classifier.card)
+        if form == "card":
+            result, lines = _card(classifier, path, run_or_weights, dataset, labels)
+        else:
+            training = dataset
+            if int8 and not len(dataset.train_labels):  # another folder, all of it for testing
+                training = dataset_of(run_or_weights, None, data_dir, classifier.card)
+            calibration = _some(training.train_images) if int8 else None
+            result, lines = _onnx(classifier, path, dataset, labels, uint8, calibration)
+    size = path.stat().st_size
+    result = {"file": str(path), "format": form, "bytes": size} | result
+    if as_json:
+        print(json.dumps(result, indent=2, ensure_ascii=False))
+        return
+    console = Console()
+    for line in (f"written: {path}, {size:,} bytes", *lines):
+        say(console, line)
+
+
+def _comes_with_plusx(run_or_weights: Path) -> bool:
+    return str(run_or_weights) in PRETRAINED and not run_or_weights.exists()
+
+
+def _beside(run_or_weights: Path, form: str, kind: str) -> Path:
+    """Where the file goes unless told: beside the weights; of a network that comes with plusx, here."""
+    if form == "card":
+        folder = run_or_weights if run_or_weights.is_dir() else run_or_weights.parent
+        return folder / "MODEL_CARD.md"
+    stem = run_or_weights / "model" if run_or_weights.is_dir() else run_or_weights.with_suffix("")
+    return stem.with_name(stem.name + {"onnx": f"{kind}.onnx", "torch": "-state.safetensors"}[form])
+
+
+def _refuse(path: Path, form: str, run_or_weights: Path, force: bool) -> None:
+    """Before any work: what would fail in the end, or take something away."""
+    if path.suffix not in ENDINGS[form]:
+        raise UserError(f"--out for {form} ends in {' or '.join(ENDINGS[form])}, unlike {path}")
+    if not path.parent.is_dir():
+        raise UserError(f"there is no folder {path.parent}; make it, or choose another --out")
+    weights = run_or_weights / "model.safetensors" if run_or_weights.is_dir() else run_or_weights
+    if path.exists() and weights.exists() and path.samefile(weights):
+        raise UserError(f"{path} holds the weights themselves; choose another --out")
+    if path.is_dir():
+        raise UserError(f"{path} is a directory; choose another --out")
+    if path.exists() and not force:
+        raise UserError(f"{path} exists; choose another --out, or replace it with --force")
+
+
+def _some(pictures: np.ndarray) -> np.ndarray:
+    """As many pictures as calibration needs, the same ones every time."""
+    return pictures[np.random.default_rng(0).permutation(len(pictures))[:CALIBRATION]]
+
+
+def _onnx(
+    classifier: Classifier,
+    path: Path,
+    dataset: pictures_room.Dataset,
+    labels: np.ndarray,
+    uint8: bool,
+    calibration: np.ndarray | None,
+) -> tuple[dict[str, Any], list[str]]:
+    from plusx.export import layout, to_onnx
+
+    found = to_onnx(classifier, path, uint8=uint8, calibration=calibration, check_on=dataset.test_images)
+    result = {
+        "input": layout(classifier, uint8),
+        "numbers": "float32" if calibration is None else "int8",
+        "calibration_pictures": 0 if calibration is None else len(calibration),
+        "data": dataset.name,
+        "pictures": len(labels),
+        "largest_difference": found.largest_difference,
+        "same_answers": found.same_answers,
+        "accuracy": score(found.probabilities, labels)[1],
+        "network_accuracy": score(found.original, labels)[1],
+    }
+    same = round(found.same_answers * len(labels))
+    return result, [
+        f"pictures: {result['input']}; probabilities: float32 (N, {len(classifier.card.classes)})",
+        f"checked in onnxruntime on {len(labels):,} test pictures of {dataset.name}: "
+        f"same answer on {same:,}, probabilities differ by {found.largest_difference:.2g} at most",
+        f"accuracy {100 * result['accuracy']:.2f} %, the network's {100 * result['network_accuracy']:.2f} %",
+    ]
+
+
+def _torch(classifier: Classifier, path: Path) -> tuple[dict[str, Any], list[str]]:
+    from plusx.export import save_state, torchvision_twin
+
+    card = classifier.card
+    classes, twin = len(card.classes), torchvision_twin(card)
+    tensors = save_state(classifier.network, path)
+    plain = "" if card.residual else ", residual=False"
+    fits = (
+        f"for torchvision.models.{twin}(num_classes={classes})"
+        if twin
+        else "torchvision has no such network; "
+        f'for plusx.create_model("{card.model}", num_classes={classes}{plain})'
+    )
+    result = {"tensors": tensors, "classes": classes, "torchvision": twin}
+    return result, [f"{tensors} tensors, float32; {fits}"]
+
+
+def _card(
+    classifier: Classifier, path: Path, run: Path, dataset: pictures_room.Dataset, labels: np.ndarray
+) -> tuple[dict[str, Any], list[str]]:
+    from plusx.export import Measured, model_card
+
+    with plusx.engine("native"):
+        answers = predict(classifier.network, dataset.test_images, classifier.card).numpy()
+    measured = Measured(dataset.name, labels, answers)
+    if run.is_dir():
+        text = model_card(run.resolve().name, classifier, measured, run=run)
+    else:
+        text = model_card(run.stem, classifier, measured, weights=run.name)
+    write_whole(path, text)
+    accuracy = score(answers, labels)[1]
+    result = {"data": dataset.name, "pictures": len(labels), "accuracy": accuracy}
+    return result, [f"accuracy {100 * accuracy:.2f} % on {len(labels):,} test pictures of {dataset.name}"]

@@ -1,0 +1,148 @@
+"""`model_card`: what a network is, how good, how made, how to load it, for whoever gets the file.
+
+Markdown under a YAML header with the fields that the Hugging Face hub reads, from `model_card.md.jinja`.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from math import isnan
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from plusx.inference import Classifier, score
+from plusx.train import load_recipe
+
+CIFAR10 = ("cifar10", "sample")  # the sample is some of CIFAR-10's pictures
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a network made of a test set.
+
+    Attributes:
+        data: the name of the dataset.
+        labels: true classes, as numbers of the card's classes, int64 (N,).
+        probabilities: the network's, float32 (N, classes).
+        with_views: accuracy of six test-time views averaged, 0…1, if it was measured.
+    """
+
+    data: str
+    labels: np.ndarray
+    probabilities: np.ndarray
+    with_views: float | None = None
+
+
+def model_card(
+    name: str,
+    classifier: Classifier,
+    measured: Measured,
+    *,
+    run: Path | None = None,
+    weights: str = "model.safetensors",
+    licence: str = "unknown",
+    remark: str = "",
+) -> str:
+    """Write the model card of a network.
+
+    Args:
+        name: what to call it.
+        classifier: the network.
+        measured: its answers to a test set; all figures but the run's own are computed from them.
+        run: the directory whose `recipe.toml`, `result.json`, `environment.json` and `data.json` say how it
+            was made; what is not there is left out.
+        weights: what a reader gives to `plusx.load`.
+        licence: a name of the hub's list, such as "apache-2.0"; only the author knows it.
+        remark: a sentence after the first paragraph.
+
+    Returns:
+        The text.
+
+    >>> import plusx
+    >>> images, labels = plusx.data.sample("test")
+    >>> classifier = plusx.load("cifar10")
+    >>> measured = Measured("sample", labels, classifier.probabilities(images))
+    >>> model_card("small", classifier, measured).splitlines()[:3]
+    ['---', 'library_name: plusx', 'license: unknown']
+    """
+    written = run / "recipe.toml" if run else None
+    source = load_recipe(str(written)).data.source if written and written.exists() else None
+    return _template().render(
+        name=name,
+        card=classifier.card,
+        parameters=sum(p.numel() for p in classifier.network.parameters()),
+        figures=_figures(classifier, measured),
+        trained_on=source and Path(source).name,
+        cifar10=CIFAR10,
+        weights=weights,
+        licence=licence,
+        remark=remark,
+        **{file: _read(run, file) for file in ("result", "environment", "data")},
+    )
+
+
+def _read(run: Path | None, name: str) -> dict[str, Any] | None:
+    path = run / f"{name}.json" if run else None
+    found: dict[str, Any] | None = (
+        json.loads(path.read_text(encoding="utf-8")) if path and path.exists() else None
+    )
+    return found
+
+
+def _figures(classifier: Classifier, measured: Measured) -> dict[str, Any]:
+    """Everything that the test set says, as the template shows it."""
+    from plusx.report.measures import by_class, calibration_error  # the report draws: slow to import
+    from plusx.report.summary import confusion_matrix, wilson_interval
+
+    labels, probabilities = measured.labels, measured.probabilities
+    surest, answers = probabilities.max(1), probabilities.argmax(1)
+    wrong = answers != labels
+    rows = by_class(confusion_matrix(labels, answers, len(classifier.card.classes)))
+    return {
+        "data": measured.data,
+        "pictures": len(labels),
+        "accuracy": score(probabilities, labels)[1],
+        "interval": wilson_interval(int((~wrong).sum()), len(labels)),
+        "with_views": measured.with_views,
+        "calibration_error": calibration_error(labels, probabilities),
+        "flagged": float((surest[wrong] < classifier.card.doubt).mean()) if wrong.any() else None,
+        "by_class": [
+            (name, row) for name, row in zip(classifier.card.classes, rows, strict=True) if row.pictures
+        ],
+    }
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("plusx.export"),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # Markdown; `cell` and `text` keep names from breaking it
+    )
+    environment.filters |= {"yaml": _yaml, "text": _text, "cell": _cell, "percent": _percent}
+    return environment.get_template("model_card.md.jinja")
+
+
+def _yaml(value: str) -> str:
+    """A YAML string: a JSON one, since YAML reads JSON, of characters that YAML allows."""
+    return json.dumps(_text(value), ensure_ascii=False)
+
+
+def _text(value: str) -> str:
+    """One line of printable characters."""
+    return "".join(character if character.isprintable() else " " for character in value)
+
+
+def _cell(value: str) -> str:
+    """A cell of a Markdown table."""
+    return _text(value).replace("\\", "\\\\").replace("|", "\\|")
+
+
+def _percent(share: float, digits: int = 2) -> str:
+    return "–" if isnan(share) else f"{100 * share:.{digits}f} %"
