@@ -20,10 +20,8 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 HOMEWORK = [f"docs/homework/{name}" for name in ("convolution", "pooling", "resnet", "final-project")]
 LESSON = [f"docs/lesson/{name}" for name in ("cnn", "convolution", "pooling", "resnet")]
 EXAMPLES = ["README.md", "docs/own-pictures.md", *(f"{name}.md" for name in (*LESSON, *HOMEWORK[:3]))]
-PAIRS = [
-    (f"{name}.md", f"{name}.zh-CN.md")
-    for name in ("README", "docs/lesson-map", "docs/own-pictures", *LESSON, *HOMEWORK)
-]
+CHINESE = [path.relative_to(ROOT).as_posix() for path in DOCUMENTS if path.name.endswith(".zh-CN.md")]
+PAIRS = [(name.replace(".zh-CN.md", ".md"), name) for name in CHINESE]
 
 
 def blocks(document: str | Path, language: str) -> list[str]:

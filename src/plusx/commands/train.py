@@ -2,8 +2,9 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import torch
 import typer
 from filelock import FileLock, Timeout
 from rich.console import Console
@@ -12,7 +13,7 @@ from plusx import data as pictures_room
 from plusx import models as models_room
 from plusx.commands.options import DataDir
 from plusx.errors import UserError
-from plusx.train import load_recipe
+from plusx.train import Processes, load_recipe
 
 
 def train(
@@ -41,11 +42,60 @@ def train(
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first picture that can't be read.")
     ] = False,
+    freeze: Annotated[
+        str | None,
+        typer.Option(help="Keep these weights from the input up to this part, such as layer2 or block1."),
+    ] = None,
+    log: Annotated[
+        str | None, typer.Option(help="tensorboard: keep its event files in the run, beside metrics.jsonl.")
+    ] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with the run in this directory.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Train a network and write a run directory with curves, mistakes and a report page."""
+    """Train a network and write a run directory with curves, mistakes and a report page.
+
+    Several processes train one run together when torchrun starts them; see docs/distributed.md.
+    """
+    from plusx.train import joined, parse_setting, started
+
+    options = {
+        "data.source": data,
+        "model.begin_from": begin_from,
+        "model.freeze": freeze,
+        "training.seed": seed,
+        "training.epochs": epochs,
+        "training.device": device,
+        "training.engine": engine,
+        "training.log": log,
+    }
+    overrides = {key: value for key, value in options.items() if value is not None}
+    overrides |= dict(parse_setting(setting) for setting in settings or [])
+    if resume is not None and (recipe is not None or out is not None or overrides):
+        raise UserError(
+            "--resume goes on with the run's own recipe; give no recipe, --out or settings with it"
+        )
+    processes = started()
+    if processes.several and out is None and resume is None:
+        raise UserError("several processes train together: say where the run is to be, --out DIR")
+    with joined(processes):
+        if processes.restarted and out is not None and (out / "recipe.toml").exists():
+            resume = out
+        console = Console(quiet=quiet or not processes.leads)
+        _train(recipe, overrides, out, resume, strict, data_dir, console, processes)
+
+
+def _train(
+    name: str | None,
+    overrides: dict[str, Any],
+    out: Path | None,
+    resume: Path | None,
+    strict: bool,
+    data_dir: Path | None,
+    console: Console,
+    processes: Processes,
+) -> None:
+    """Begin a run, or go on with one, and report on it."""
     from plusx import report
     from plusx.train import (
         Display,
@@ -53,41 +103,27 @@ def train(
         choose_mode,
         claim,
         fit,
-        parse_setting,
         recipe_of,
         refuse_changed,
         refuse_taken,
+        scaled,
         setting_keys,
     )
 
-    console = Console(quiet=quiet)
-    options = {
-        "data.source": data,
-        "model.begin_from": begin_from,
-        "training.seed": seed,
-        "training.epochs": epochs,
-        "training.device": device,
-        "training.engine": engine,
-    }
-    overrides = {key: value for key, value in options.items() if value is not None}
-    overrides |= dict(parse_setting(setting) for setting in settings or [])
     if resume is not None:
-        if recipe is not None or out is not None or overrides:
-            raise UserError(
-                "--resume goes on with the run's own recipe; give no recipe, --out or settings with it"
-            )
-        run, settled = resume, recipe_of(resume)
+        run, recipe = resume, recipe_of(resume)
     else:
-        settled = load_recipe(recipe or "fast", overrides)
-        run = out or _free_directory(f"{settled.name}-seed{settled.training.seed}")
-        refuse_taken(run)
+        recipe = load_recipe(name or "fast", overrides)
+        run = out or _free_directory(f"{recipe.name}-seed{recipe.training.seed}")
+        if processes.leads:
+            refuse_taken(run)
     dataset = pictures_room.load(
-        settled.data.source,
+        recipe.data.source,
         data_dir,
-        size=settled.data.size,
-        largest=max(64, models_room.summarise(settled.model.name).input_size),
-        test_share=settled.data.test_share,
-        seed=settled.training.seed,
+        size=recipe.data.size,
+        largest=max(64, models_room.summarise(recipe.model.name).input_size),
+        test_share=recipe.data.test_share,
+        seed=recipe.training.seed,
         strict=strict,
         console=console,
     )
@@ -95,15 +131,18 @@ def train(
         console.print(f"note: {remark}", markup=False, highlight=False, soft_wrap=True)
     if resume is None:
         # In a file of their own, users have settled what is in pixels themselves.
-        own = set(setting_keys()) - {"training.batch_size"} if (recipe or "").endswith(".toml") else set()
-        settled = fit(
-            settled, len(dataset.train_labels), dataset.train_images.shape[1], own | overrides.keys()
-        )
-    else:
+        own = set(setting_keys()) - {"training.batch_size"} if (name or "").endswith(".toml") else set()
+        feed = dataset.feed(torch.device("cpu"))
+        recipe = scaled(fit(recipe, feed.pictures, feed.size, own | overrides.keys()), processes.count)
+    elif processes.leads:
         refuse_changed(run, dataset.record)
-    trainer = Trainer(settled, run, dataset, Display(settled, console, choose_mode(console, quiet)))
+    display = Display(recipe, console, choose_mode(console, console.quiet))
+    trainer = Trainer(recipe, run, dataset, display, processes=processes)
+    if not processes.leads:
+        trainer.train()
+        return
     if resume is None:
-        claim(run, settled, dataset.record)
+        claim(run, recipe, dataset.record)
     try:
         with FileLock(run / ".lock", timeout=0):
             outcome = trainer.train()
@@ -116,8 +155,7 @@ def train(
             )
     except Timeout:
         raise UserError(f"another process is training in {run}") from None
-    if not quiet:
-        console.print(f"report: {run / 'report.html'}", highlight=False, soft_wrap=True)
+    console.print(f"report: {run / 'report.html'}", highlight=False, soft_wrap=True)
 
 
 def _free_directory(name: str) -> Path:

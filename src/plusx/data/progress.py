@@ -22,6 +22,11 @@ def say(console: Console, line: str) -> None:
     console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
+def redraws(console: Console) -> bool:
+    """Whether what stands there can be drawn anew: on a terminal and in a notebook."""
+    return console.is_jupyter or (console.is_terminal and not console.is_dumb_terminal)
+
+
 @contextmanager
 def transfer(
     console: Console, what: str, total: int | None, done: int = 0
@@ -35,7 +40,7 @@ def transfer(
     pictures: 1.0 of 4.0 MB, ... MB/s
     pictures: 4.0 of 4.0 MB, ... MB/s
     """
-    if console.is_terminal:
+    if redraws(console):
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
         with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as bar:
             task = bar.add_task(what, total=total, completed=done)
@@ -46,8 +51,8 @@ def transfer(
 
 @contextmanager
 def counting(console: Console, what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Yield a function to call with how many of `total` are done; nothing is shown but on a terminal."""
-    if not console.is_terminal:
+    """Yield a function to call with how many of `total` are done; shown on a terminal and in a notebook."""
+    if not redraws(console):
         yield lambda done: None
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())

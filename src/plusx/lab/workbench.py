@@ -15,6 +15,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from plusx.data import Dataset, load
+from plusx.data.progress import redraws
 from plusx.inference import predict, score
 from plusx.models import create_model
 from plusx.models import load as load_weights
@@ -133,7 +134,7 @@ class Workbench:
         self.say(f"training {name}, seed {recipe.training.seed}: {run}")
         if not (run / "recipe.toml").exists():
             claim(run, recipe)
-        live = self.console.is_terminal and not self.console.is_dumb_terminal
+        live = redraws(self.console)
         display = Display(recipe, self.console, "live" if live else "quiet", transient=True)
         with FileLock(run / ".lock"):
             if not (run / "result.json").exists():

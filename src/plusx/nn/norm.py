@@ -20,6 +20,9 @@ class BatchNorm2d(torch.nn.BatchNorm2d):
         engine: "reference", "handmade" or "native"; None leaves the choice to the surroundings.
         **kwargs: the same by name.
 
+    Attributes:
+        shared: where several processes train together, take the statistics from the pictures of all.
+
     Raises:
         ValueError: in the forward pass, if x is not (N, C, H, W) or training has a single value in a channel.
 
@@ -35,6 +38,7 @@ class BatchNorm2d(torch.nn.BatchNorm2d):
         """Build the layer; see the class for the arguments."""
         super().__init__(*args, **kwargs)
         self.engine = engine
+        self.shared = False
 
     def forward(
         self, x: Tensor, added: Tensor | None = None, activation: ops.Activation = "identity"
@@ -46,6 +50,19 @@ class BatchNorm2d(torch.nn.BatchNorm2d):
             self.num_batches_tracked.add_(1)
             if momentum is None:  # torch's meaning of None: the plain average over all batches so far
                 momentum = 1.0 / float(self.num_batches_tracked)
+        if self.training and self.shared:
+            return ops.shared_batch_norm(
+                x,
+                self.running_mean,
+                self.running_var,
+                self.weight,
+                self.bias,
+                momentum=momentum if momentum is not None else 0.0,
+                eps=self.eps,
+                added=added,
+                activation=activation,
+                engine=self.engine,
+            )
         tracked = not self.training or self.track_running_stats
         return ops.batch_norm(
             x,

@@ -25,7 +25,7 @@ def _per_channel(v: Tensor, x: Tensor) -> Tensor:
     return v.reshape(1, -1, *[1] * (x.dim() - 2))
 
 
-def _statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+def statistics_of(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean and variance (divided by the number of values) of each channel, in float32 at least.
 
     Reads x once. A chunk of n values with mean m and variance v adds n/N · (v + (m − μ)²) to the variance of
@@ -72,13 +72,7 @@ class Normalisation(torch.autograd.Function):
         """One multiplication and one addition for each value."""
         ctx.save_for_backward(x, weight, mean, variance)
         ctx.eps, ctx.training = eps, training
-        scale = (variance + eps).rsqrt() if weight is None else (variance + eps).rsqrt() * weight
-        shift = -mean * scale if bias is None else bias - mean * scale
-        scale, shift = _per_channel(scale, x), _per_channel(shift, x)
-        y = torch.empty_like(x)
-        for chunk in chunks(x):
-            y[chunk] = x[chunk] * scale + shift
-        return y
+        return normalised(x, weight, bias, mean, variance, eps)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -86,7 +80,7 @@ class Normalisation(torch.autograd.Function):
         x, weight, mean, variance = ctx.saved_tensors
         if ctx.training and torch.is_grad_enabled():
             # Somebody will differentiate this gradient: then μ and σ² must be known as functions of x.
-            mean, variance = _statistics(x)
+            mean, variance = statistics_of(x)
         dx, dw, db = _gradients(grad, x, weight, mean, variance, ctx.eps, ctx.training)
         needed = ctx.needs_input_grad
         return (
@@ -104,23 +98,59 @@ class Normalisation(torch.autograd.Function):
 def _gradients(
     grad: Tensor, x: Tensor, weight: Tensor | None, mean: Tensor, variance: Tensor, eps: float, training: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    axes, m = _axes(x), x.numel() // x.shape[1]
-    r = (variance + eps).rsqrt()
-    centre = _per_channel(mean, x)
+    m = x.numel() // x.shape[1]
+    G, Gx = channel_sums(grad, x, mean, variance, eps)
+    dx = input_gradient(grad, x, weight, mean, variance, eps, (G / m, Gx / m) if training else None)
+    return dx, Gx, G
+
+
+def normalised(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, mean: Tensor, variance: Tensor, eps: float
+) -> Tensor:
+    """`w · (x − μ) · r + b` as one multiplication and one addition for each value."""
+    scale = (variance + eps).rsqrt() if weight is None else (variance + eps).rsqrt() * weight
+    shift = -mean * scale if bias is None else bias - mean * scale
+    scale, shift = _per_channel(scale, x), _per_channel(shift, x)
+    y = torch.empty_like(x)
+    for chunk in chunks(x):
+        y[chunk] = x[chunk] * scale + shift
+    return y
+
+
+def channel_sums(
+    grad: Tensor, x: Tensor, mean: Tensor, variance: Tensor, eps: float
+) -> tuple[Tensor, Tensor]:
+    """`Σ G` and `Σ G · x̂` of each channel."""
+    axes, centre = _axes(x), _per_channel(mean, x)
     G, Gx = torch.zeros_like(mean), torch.zeros_like(mean)
     for chunk in chunks(x):
         part = grad[chunk].to(mean.dtype)
         G = G + part.sum(axes)
         Gx = Gx + (part * (x[chunk] - centre)).sum(axes)
-    Gx = Gx * r
-    dx = torch.empty_like(x)
+    return G, Gx * (variance + eps).rsqrt()
+
+
+def input_gradient(
+    grad: Tensor,
+    x: Tensor,
+    weight: Tensor | None,
+    mean: Tensor,
+    variance: Tensor,
+    eps: float,
+    means: tuple[Tensor, Tensor] | None,
+) -> Tensor:
+    """∂L/∂x; `means` are mean(G) and mean(G · x̂) in training, None in evaluation."""
+    r = (variance + eps).rsqrt()
     scale = _per_channel(r if weight is None else r * weight, x)
-    mean_g, slope = _per_channel(G / m, x), _per_channel(r * Gx / m, x)
+    dx = torch.empty_like(x)
+    if means is None:
+        for chunk in chunks(x):
+            dx[chunk] = scale * grad[chunk]
+        return dx
+    mean_g, slope, centre = _per_channel(means[0], x), _per_channel(r * means[1], x), _per_channel(mean, x)
     for chunk in chunks(x):
-        dx[chunk] = (
-            scale * (grad[chunk] - mean_g - (x[chunk] - centre) * slope) if training else scale * grad[chunk]
-        )
-    return dx, Gx, G
+        dx[chunk] = scale * (grad[chunk] - mean_g - (x[chunk] - centre) * slope)
+    return dx
 
 
 def batch_norm(
@@ -174,14 +204,11 @@ def batch_norm(
     chosen = resolve(engine, "handmade" if fused else "native")
     if chosen == "native":
         y = F.batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
-        return _finish(y, added, activation, chosen)
+        return finish(y, added, activation, chosen)
     if training:
         with torch.no_grad():
             mean, variance = _batch_statistics(x, chosen)
-            unbiased = variance * (values / max(1, values - 1))
-            for running, new in ((running_mean, mean), (running_var, unbiased)):
-                if running is not None and values:
-                    running.lerp_(new.to(running.dtype), momentum)
+            move_running(running_mean, running_var, mean, variance, values, momentum)
     else:
         assert running_mean is not None
         assert running_var is not None
@@ -190,15 +217,31 @@ def batch_norm(
         return FusedNormalisation.apply(x, weight, bias, added, mean, variance, eps, training, activation)
     if chosen == "handmade":
         y = Normalisation.apply(x, weight, bias, mean, variance, eps, training)
-        return _finish(y, added, activation, chosen)
+        return finish(y, added, activation, chosen)
     pictures = to_lesson(_as_pictures(x), (0, 2, 3, 1))
     output = reference.batch_norm(
         pictures, to_lesson(mean), to_lesson(variance), vector(weight), vector(bias), eps
     )
-    return _finish(from_lesson(output, x, (0, 3, 1, 2)).reshape(x.shape), added, activation, chosen)
+    return finish(from_lesson(output, x, (0, 3, 1, 2)).reshape(x.shape), added, activation, chosen)
 
 
-def _finish(y: Tensor, added: Tensor | None, activation: Activation, engine: str) -> Tensor:
+def move_running(
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    mean: Tensor,
+    variance: Tensor,
+    values: int,
+    momentum: float,
+) -> None:
+    """Move the running statistics towards those of a batch of so many values, with the unbiased variance."""
+    unbiased = variance * (values / max(1, values - 1))
+    for running, new in ((running_mean, mean), (running_var, unbiased)):
+        if running is not None and values:
+            running.lerp_(new.to(running.dtype), momentum)
+
+
+def finish(y: Tensor, added: Tensor | None, activation: Activation, engine: str) -> Tensor:
+    """What follows a normalisation: add the shortcut, activate."""
     return activate(y if added is None else y + added, activation, engine=engine)
 
 
@@ -209,6 +252,6 @@ def _as_pictures(x: Tensor) -> Tensor:
 
 def _batch_statistics(x: Tensor, engine: str) -> tuple[Tensor, Tensor]:
     if engine == "handmade":
-        return norm_fused.statistics(x) if norm_fused.suits(x, None) else _statistics(x)
+        return norm_fused.statistics(x) if norm_fused.suits(x, None) else statistics_of(x)
     mean, variance = reference.batch_statistics(to_lesson(_as_pictures(x), (0, 2, 3, 1)))
     return torch.from_numpy(mean).to(x.device), torch.from_numpy(variance).to(x.device)

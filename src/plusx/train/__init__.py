@@ -4,22 +4,35 @@ from plusx.train.directory import claim, recipe_of, refuse_changed, refuse_taken
 from plusx.train.display import Display, choose_mode
 from plusx.train.interrupt import Interrupted
 from plusx.train.loop import Outcome, Trainer
-from plusx.train.recipe import Recipe, fit, load_recipe, parse_setting, recipe_names, setting_keys
+from plusx.train.processes import Processes, joined, started
+from plusx.train.recipe import (
+    Recipe,
+    fit,
+    load_recipe,
+    parse_setting,
+    recipe_names,
+    scaled,
+    setting_keys,
+)
 
 __all__ = [
     "Display",
     "Interrupted",
     "Outcome",
+    "Processes",
     "Recipe",
     "Trainer",
     "choose_mode",
     "claim",
     "fit",
+    "joined",
     "load_recipe",
     "parse_setting",
     "recipe_names",
     "recipe_of",
     "refuse_changed",
     "refuse_taken",
+    "scaled",
     "setting_keys",
+    "started",
 ]

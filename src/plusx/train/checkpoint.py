@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
@@ -35,6 +34,7 @@ class Position:
         loss_sum: sum over the pictures of the epoch begun of their loss.
         correct: pictures of the epoch begun that were classified rightly.
         seen: pictures of the epoch begun that were trained on.
+        processes: how many processes trained together when it was written.
         epoch_seconds: training time spent on the epoch begun.
         train_seconds: training time of the epochs done, over all resumptions; the others likewise.
     """
@@ -43,6 +43,7 @@ class Position:
     loss_sum: float = 0.0
     correct: int = 0
     seen: int = 0
+    processes: int = 1
     epoch_seconds: float = 0.0
     train_seconds: float = 0.0
     evaluate_seconds: float = 0.0
@@ -73,24 +74,12 @@ def save_checkpoint(
     return path
 
 
-def load_checkpoint(
-    run: Path,
-    model: nn.Module,
-    optimizers: list[torch.optim.Optimizer],
-    average: nn.Module | None,
-    warn: Callable[[str], None],
-) -> Position:
-    """Put the newest whole checkpoint into the network and the optimisers.
+def newest_checkpoint(run: Path, warn: Callable[[str], None]) -> bytes | None:
+    """The newest whole checkpoint, or None if there is none yet.
 
     Args:
         run: the run directory.
-        model: changed in place, as are the next two.
-        optimizers: in the order they were saved in.
-        average: the averaged network, if the run has one.
         warn: called with one line for each damaged file that is passed over.
-
-    Returns:
-        Where the run stands; the beginning, if there is no checkpoint yet.
 
     Raises:
         UserError: if there are checkpoints and all of them are damaged.
@@ -101,13 +90,32 @@ def load_checkpoint(
         if _digest(content) != path.stem.partition("-")[2]:
             warn(f"{path} is damaged; taking the checkpoint before it")
             continue
-        with safe_open(path, framework="pt") as file:
-            position = Position(**json.loads(file.metadata()["position"]))
-        _restore(load(content), model, optimizers, average)
-        return position
+        return content
     if paths:
         raise UserError(f"all checkpoints in {run / 'checkpoints'} are damaged; start a new run")
-    return Position()
+    return None
+
+
+def restore(
+    content: bytes,
+    model: nn.Module,
+    optimizers: list[torch.optim.Optimizer],
+    average: nn.Module | None,
+) -> Position:
+    """Put a checkpoint into the network and the optimisers.
+
+    Args:
+        content: a whole file, as `newest_checkpoint` returns it.
+        model: changed in place, as are the next two.
+        optimizers: in the order they were saved in.
+        average: the averaged network, if the run has one.
+
+    Returns:
+        Where the run stands.
+    """
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    _put_back(load(content), model, optimizers, average)
+    return Position(**json.loads(header["__metadata__"]["position"]))
 
 
 def _digest(content: bytes) -> str:
@@ -126,7 +134,7 @@ def _tensors(
     return tensors
 
 
-def _restore(
+def _put_back(
     tensors: dict[str, Tensor],
     model: nn.Module,
     optimizers: list[torch.optim.Optimizer],

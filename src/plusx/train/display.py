@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from plusx.data.progress import redraws
 from plusx.train.journal import EpochRecord
 from plusx.train.recipe import Recipe
 
@@ -19,10 +20,10 @@ Mode = Literal["live", "plain", "quiet"]
 
 
 def choose_mode(console: Console, quiet: bool) -> Mode:
-    """Live on a terminal that can redraw, plain lines elsewhere."""
+    """Live on a terminal that can redraw and in a notebook, plain lines elsewhere."""
     if quiet:
         return "quiet"
-    return "live" if console.is_terminal and not console.is_dumb_terminal else "plain"
+    return "live" if redraws(console) else "plain"
 
 
 def clock(seconds: float) -> str:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from plusx.files import write_whole
+from plusx.train.processes import Processes
 
 
 @dataclass(frozen=True)
@@ -37,15 +38,18 @@ class Journal:
     Args:
         path: the file; made on the first line.
         epochs_done: lines beyond these are dropped: a run that died after writing one will write it again.
+        processes: the first of them reads and writes the file; all have its lines.
     """
 
-    def __init__(self, path: Path, epochs_done: int) -> None:
+    def __init__(self, path: Path, epochs_done: int, processes: Processes) -> None:
         """Read what stands, up to the epoch that the checkpoint has finished."""
-        self.path = path
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        self.path, self.processes = path, processes
+        content = path.read_bytes() if processes.leads and path.exists() else b""
+        lines = (processes.from_leader(content) or b"").decode().splitlines()
         self.records = [EpochRecord(**json.loads(line)) for line in lines[:epochs_done]]
 
     def append(self, record: EpochRecord) -> None:
         """Add a line; the file is replaced in one step."""
         self.records.append(record)
-        write_whole(self.path, "".join(json.dumps(asdict(r)) + "\n" for r in self.records))
+        if self.processes.leads:
+            write_whole(self.path, "".join(json.dumps(asdict(r)) + "\n" for r in self.records))

@@ -83,28 +83,35 @@ def make_optimizers(
 ) -> list[torch.optim.Optimizer]:
     """Share the trainable parameters out among optimisers.
 
-    Under "sgd" biases and norm scales are not decayed. Under "muon" every trained filter bank goes to Muon;
-    biases and the last linear layer go to SGD at rates of their own. `dtype` is the run's compute type.
+    The last linear layer may have a rate of its own. Under "sgd" biases and norm scales are not decayed.
+    Under "muon" every trained filter bank goes to Muon; biases and the last linear layer go to SGD at rates
+    of their own. `dtype` is the run's compute type.
     """
     trained = [p for p in model.parameters() if p.requires_grad]
-    vectors = [p for p in trained if p.ndim == 1]
+    filters, matrices, vectors = ([p for p in trained if p.ndim == dimensions] for dimensions in (4, 2, 1))
+    head: dict[str, Any] = {
+        "params": matrices,
+        "lr": settings.head_learning_rate or settings.learning_rate,
+        "weight_decay": settings.weight_decay,
+    }
     if settings.name == "sgd":
-        groups: list[dict[str, Any]] = [
-            {"params": [p for p in trained if p.ndim > 1], "weight_decay": settings.weight_decay},
+        groups = [
+            {"params": filters, "weight_decay": settings.weight_decay},
+            head,
             {"params": vectors, "weight_decay": 0.0},
         ]
         groups = [group for group in groups if group["params"]]
         return [torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=True)]
-    filters = [p for p in trained if p.ndim == 4]
-    matrices = [p for p in trained if p.ndim == 2]
-    rest: list[dict[str, Any]] = [
+    rest = [
         {"params": vectors, "lr": settings.bias_learning_rate, "weight_decay": 0.0},
-        {"params": matrices, "lr": settings.head_learning_rate, "weight_decay": settings.head_weight_decay},
+        head | {"weight_decay": settings.head_weight_decay},
     ]
-    return [
-        Muon(filters, settings.learning_rate, settings.momentum, dtype),
-        torch.optim.SGD(rest, momentum=settings.head_momentum, nesterov=True),
-    ]
+    by_sgd = torch.optim.SGD(
+        [group for group in rest if group["params"]], momentum=settings.head_momentum, nesterov=True
+    )
+    if not filters:  # all of them are frozen
+        return [by_sgd]
+    return [Muon(filters, settings.learning_rate, settings.momentum, dtype), by_sgd]
 
 
 def set_rates(optimizers: list[torch.optim.Optimizer], factor: float) -> None:

@@ -30,6 +30,8 @@ class Model(Section):
     residual: bool = True
     begin_from: str = ""
     """Weights to begin with: a run, a weights file, or cifar10 (they come with plusx); none if empty."""
+    freeze: str = ""
+    """The last part of the network that keeps the weights it began with, such as layer2; none if empty."""
 
     @model_validator(mode="after")
     def _known(self) -> "Model":
@@ -75,7 +77,13 @@ class Training(Section):
     engine: Literal["auto", "native", "handmade"] = "auto"
     """auto: for each operation the faster one, see `plusx.ops.engine`."""
     device: str = "auto"
+    scale_batch: bool = False
+    """With several processes: each takes batch_size pictures a step, instead of sharing them."""
+    shared_norm: bool = False
+    """With several processes: batch norms take their statistics from the pictures of all of them."""
     checkpoint_minutes: float = Field(default=5.0, gt=0.0)
+    log: Literal["none", "tensorboard"] = "none"
+    """What keeps the figures of each epoch besides metrics.jsonl."""
 
 
 class Optimizer(Section):
@@ -89,8 +97,8 @@ class Optimizer(Section):
     """Under sgd, of everything but biases and norms. Under muon filters are renormalised instead."""
     bias_learning_rate: float = Field(default=25.0, gt=0.0)
     """Under muon: of the one-dimensional parameters, which SGD with Nesterov momentum steps."""
-    head_learning_rate: float = Field(default=0.005, gt=0.0)
-    """Under muon: of the last linear layer, which SGD with Nesterov momentum steps."""
+    head_learning_rate: float = Field(default=0.0, ge=0.0)
+    """Of the last linear layer, which SGD with Nesterov momentum steps; 0 takes learning_rate."""
     head_weight_decay: float = Field(default=0.2, ge=0.0)
     head_momentum: float = Field(default=0.85, ge=0.0, lt=1.0)
 
@@ -186,7 +194,7 @@ def fit(recipe: Recipe, pictures: int, size: int, chosen: Collection[str] = ()) 
 
     Batches become so small that an epoch has 32 steps (eight, if they would be below 64 pictures), and that
     a batch has no more pixels than before. Crop, cutout and `small_size`, all in pixels, grow with the side.
-    Trained weights to begin with are changed at a third of the rates.
+    Trained weights to begin with are changed at a third of the rates, the fresh head at its full one.
 
     Args:
         recipe: as it was read.
@@ -208,13 +216,38 @@ def fit(recipe: Recipe, pictures: int, size: int, chosen: Collection[str] = ()) 
         "data.cutout": round(data.cutout * scale),
     }
     if recipe.model.begin_from:
-        values["optimizer.learning_rate"] = recipe.optimizer.learning_rate / 3
-        values["optimizer.bias_learning_rate"] = recipe.optimizer.bias_learning_rate / 3
+        optimizer = recipe.optimizer
+        values["optimizer.learning_rate"] = optimizer.learning_rate / 3
+        values["optimizer.bias_learning_rate"] = optimizer.bias_learning_rate / 3
+        values["optimizer.head_learning_rate"] = optimizer.head_learning_rate or optimizer.learning_rate
+    return _with(recipe, {key: value for key, value in values.items() if key not in chosen})
+
+
+def scaled(recipe: Recipe, processes: int) -> Recipe:
+    """The recipe for so many processes: with `training.scale_batch` the batch grows with their number.
+
+    SGD's rates grow with the batch (the linear scaling rule, Goyal et al. 2017, arXiv 1706.02677). Muon's
+    don't: the length of its steps does not depend on the gradient's.
+
+    >>> recipe = load_recipe("resnet20", {"training.scale_batch": True})
+    >>> scaled(recipe, 4).training.batch_size, round(scaled(recipe, 4).optimizer.learning_rate, 3)
+    (512, 0.4)
+    """
+    if not recipe.training.scale_batch or processes == 1:
+        return recipe
+    values: dict[str, Any] = {"training.batch_size": recipe.training.batch_size * processes}
+    if recipe.optimizer.name == "sgd":
+        for rate in ("learning_rate", "head_learning_rate"):
+            values[f"optimizer.{rate}"] = getattr(recipe.optimizer, rate) * processes
+    return _with(recipe, values)
+
+
+def _with(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
+    """The recipe with other values, by dotted key."""
     tables = recipe.model_dump()
     for key, value in values.items():
-        if key not in chosen:
-            section, field = key.split(".")
-            tables[section][field] = value
+        section, field = key.split(".")
+        tables[section][field] = value
     return Recipe.model_validate(tables)
 
 

@@ -1,5 +1,6 @@
-"""A run in a few words and figures: the line that it begins with, and `result.json`."""
+"""A run in a few words and figures: the line that it begins with, its last lines, and `result.json`."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -8,6 +9,7 @@ from torch import nn
 import plusx
 from plusx.device import peak_memory_bytes
 from plusx.train.checkpoint import Position
+from plusx.train.display import clock, percent
 from plusx.train.journal import EpochRecord
 from plusx.train.recipe import Recipe
 
@@ -18,6 +20,7 @@ def headline(
     device: torch.device,
     precision: torch.dtype,
     keeps_memory: bool,
+    processes: int = 1,
 ) -> str:
     """What is trained, where and how: every choice that makes it fast, in one line."""
     training = recipe.training
@@ -28,7 +31,8 @@ def headline(
         (
             f"{recipe.model.name}, {_parameters(model):,} parameters",
             f"{training.epochs} epochs, seed {training.seed}",
-            f"{device}, {torch.get_num_threads()} threads" if device.type == "cpu" else str(device),
+            (f"{processes} processes, " if processes > 1 else "")
+            + (f"{device}, {torch.get_num_threads()} threads" if device.type == "cpu" else str(device)),
             f"{numbers}, engine {training.engine}" + (", freed memory kept" if keeps_memory else ""),
         )
     )
@@ -68,6 +72,18 @@ def result_of(
         "plusx_version": plusx.__version__,
         "torch_version": torch.__version__,
     }
+
+
+def closing_lines(result: dict[str, Any], views: str, run: Path) -> list[str]:
+    """What a run says at its end."""
+    tta = result["test_accuracy_tta"]
+    accuracy = f"test accuracy {percent(result['test_accuracy'])} (last epoch)"
+    return [
+        accuracy if tta is None else f"{accuracy}   with {views} views {percent(tta)}",
+        f"trained in {clock(result['seconds']['train'])}, {result['images_per_second']:,.0f} images/s, "
+        f"peak memory {result['peak_memory_bytes'] / 2**30:.1f} GiB",
+        f"everything is in {run}",
+    ]
 
 
 def _parameters(model: nn.Module) -> int:

@@ -1,0 +1,69 @@
+"""How much of a run is still to come, in steps and in seconds."""
+
+from dataclasses import dataclass
+
+from plusx.errors import UserError
+from plusx.train.checkpoint import Position
+from plusx.train.recipe import Training
+
+FIXED = 0.2  # the part of a step's work that does not shrink with the pictures
+
+
+def refuse_odd_batches(batch_size: int, pictures: int, processes: int) -> None:
+    """Make sure that a batch can be filled and shared.
+
+    Raises:
+        UserError: if there are fewer pictures than a batch has, or fewer than two for each process.
+    """
+    if pictures < batch_size:
+        raise UserError(f"training.batch_size={batch_size} is larger than the {pictures} training pictures")
+    if batch_size < 2 * processes:
+        raise UserError(
+            f"training.batch_size={batch_size} is fewer than 2 pictures for each of {processes} processes"
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The steps of a run: so many an epoch, each of about `pictures / steps_per_epoch` pictures.
+
+    Args:
+        training: the recipe's table.
+        pictures: of an epoch.
+        size: their side, in pixels.
+
+    >>> plan = Plan(Training(epochs=3, batch_size=100), pictures=250, size=32)
+    >>> plan.steps_per_epoch, plan.steps, [plan.pictures_of(step) for step in range(3)]
+    (3, 9, [84, 83, 83])
+    """
+
+    training: Training
+    pictures: int
+    size: int
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """As few as keep a step within the batch size."""
+        return -(-self.pictures // self.training.batch_size)
+
+    @property
+    def steps(self) -> int:
+        """Of the whole run."""
+        return self.steps_per_epoch * self.training.epochs
+
+    def pictures_of(self, step: int) -> int:
+        """How many pictures a step takes, all processes together; the feed shares them out as evenly."""
+        each, more = divmod(self.pictures, self.steps_per_epoch)
+        return each + (step % self.steps_per_epoch < more)
+
+    def seconds_left(self, position: Position) -> float:
+        """The time that the rest of the run will take at the pace of the epoch begun."""
+        began = position.step - ((position.step - 1) % self.steps_per_epoch + 1)
+        done = self._work(position.step) - self._work(began)
+        return (self._work(self.steps) - self._work(position.step)) / done * position.epoch_seconds
+
+    def _work(self, step: int) -> float:
+        """The work of all steps up to this one, in steps at full size."""
+        training = self.training
+        small = min(step, training.small_epochs * self.steps_per_epoch)
+        return small * (FIXED + (1 - FIXED) * (training.small_size / self.size) ** 2) + (step - small)
