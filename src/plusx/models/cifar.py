@@ -3,6 +3,8 @@
 State names are `conv1, bn1, layer1 … layer3, linear`, so that public CIFAR checkpoints load unchanged.
 """
 
+from typing import ClassVar
+
 from torch import Tensor
 
 from plusx import nn
@@ -30,6 +32,12 @@ class CifarResNet(nn.Module):
     """
 
     input_size = 32
+    stages: ClassVar[dict[str, tuple[str, ...]]] = {
+        "stem": ("conv1", "bn1"),
+        "stage1": ("layer1",),
+        "stage2": ("layer2",),
+        "stage3": ("layer3",),
+    }
 
     def __init__(self, depth: int, num_classes: int = 10, residual: bool = True, option: str = "A") -> None:
         """Build and initialise the network."""

@@ -18,6 +18,8 @@ Pooling before the blocks, two convolutions under each shortcut and training on 
 the recipe) are this project's.
 """
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -95,6 +97,12 @@ class FastNet(nn.Module):
     """
 
     input_size = 32
+    stages: ClassVar[dict[str, tuple[str, ...]]] = {
+        "stem": ("whiten", "relu"),
+        "stage1": ("shrink1", "block1"),
+        "stage2": ("shrink2", "block2"),
+        "stage3": ("shrink3", "block3"),
+    }
 
     def __init__(
         self, num_classes: int = 10, residual: bool = True, activation: ops.Activation = "hardswish"

@@ -4,6 +4,8 @@ State names equal torchvision's (`conv1, bn1, layer1.0.conv1, …, layer2.0.down
 weights load unchanged.
 """
 
+from typing import ClassVar
+
 from torch import Tensor
 
 from plusx import nn
@@ -37,6 +39,13 @@ class ResNet(nn.Module):
     """
 
     input_size = 224
+    stages: ClassVar[dict[str, tuple[str, ...]]] = {
+        "stem": ("conv1", "bn1", "maxpool"),
+        "stage1": ("layer1",),
+        "stage2": ("layer2",),
+        "stage3": ("layer3",),
+        "stage4": ("layer4",),
+    }
 
     def __init__(self, depth: int, num_classes: int = 1000, residual: bool = True) -> None:
         """Build and initialise the network."""

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from plusx import ops
+from plusx.models.receptive_field import main_path, receptive_field
 from plusx.models.registry import create_model
 
 
@@ -30,42 +31,6 @@ class Summary:
     multiply_adds: int
     receptive_field: int
     input_size: int
-
-
-def _main_path(model: nn.Module, picture: Tensor) -> list[nn.Module]:
-    """The layers with a kernel or a weight matrix in the order they run, leaving out shortcuts."""
-    path: list[nn.Module] = []
-    hooks = [
-        layer.register_forward_hook(lambda module, *_: path.append(module))
-        for name, layer in model.named_modules()
-        if isinstance(layer, nn.Conv2d | nn.Linear | nn.MaxPool2d | nn.AvgPool2d) and "downsample" not in name
-    ]
-    model(picture)
-    for hook in hooks:
-        hook.remove()
-    return path
-
-
-def _pair(value: int | tuple[int, ...]) -> tuple[int, ...]:
-    return (value, value) if isinstance(value, int) else value
-
-
-def receptive_field(path: list[nn.Module]) -> int:
-    """Side of the patch that one output unit sees: layer by layer `r ← r + (K − 1) · D · j`, `j ← j · S`.
-
-    Args:
-        path: layers in the order they run; those without a kernel are passed over.
-
-    >>> receptive_field([nn.Conv2d(1, 1, 3), nn.Conv2d(1, 1, 3)])  # two 3×3 see as much as one 5×5
-    5
-    """
-    field, jump = 1, 1
-    for layer in path:
-        if isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
-            dilation = _pair(getattr(layer, "dilation", 1))[0]
-            field += (_pair(layer.kernel_size)[0] - 1) * dilation * jump
-            jump *= _pair(layer.stride)[0]
-    return field
 
 
 def multiply_adds(model: nn.Module, shape: tuple[int, ...] = (3, 32, 32)) -> int:
@@ -105,12 +70,12 @@ def summarise(name: str, *, num_classes: int | None = None, residual: bool = Tru
         size = cast(int, model.input_size)
         picture = torch.empty(1, 3, size, size)
     with FlopCounterMode(display=False) as flops, ops.engine("native"), torch.no_grad():
-        path = _main_path(model, picture)
+        layers = [step.layer for step in main_path(model, picture)]
     return Summary(
         name=name,
-        layers=sum(isinstance(layer, nn.Conv2d | nn.Linear) for layer in path),
+        layers=sum(isinstance(layer, nn.Conv2d | nn.Linear) for layer in layers),
         parameters=sum(p.numel() for p in model.parameters()),
         multiply_adds=flops.get_total_flops() // 2,
-        receptive_field=receptive_field(path),
+        receptive_field=receptive_field(layers),
         input_size=size,
     )
