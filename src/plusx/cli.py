@@ -10,6 +10,7 @@ import plusx
 from plusx.bench.commands import app as bench_app
 from plusx.commands.data import app as data_app
 from plusx.commands.evaluate import evaluate
+from plusx.commands.explain import explain
 from plusx.commands.export import export
 from plusx.commands.models import models
 from plusx.commands.predict import predict
@@ -26,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, evaluate, predict, export, models):
+for command in (train, evaluate, predict, explain, export, models):
     app.command()(command)
 app.add_typer(data_app, name="data")
 app.add_typer(lab_app, name="lab")

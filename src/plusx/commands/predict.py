@@ -29,7 +29,7 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Name what is on pictures, with probabilities."""
-    weights, pictures = _weights_first(files)
+    weights, pictures = weights_first(files)
     classifier = plusx.load(weights).to(resolve_device(device))
     answers = classifier.predict(pictures)
     if as_json:
@@ -62,7 +62,7 @@ def predict(
         console.print("[yellow]?[/yellow] looks like none of the classes")
 
 
-def _weights_first(files: list[Path]) -> tuple[Path | str, list[Path]]:
+def weights_first(files: list[Path]) -> tuple[Path | str, list[Path]]:
     """Which network, and which pictures; pictures alone are for the network that comes with the package."""
     first, *rest = files
     if first.is_dir() or first.suffix == ".safetensors" or str(first) in PRETRAINED:

@@ -51,8 +51,8 @@ def transfer(
 
 @contextmanager
 def counting(console: Console, what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Yield a function to call with how many of `total` are done; shown on a terminal and in a notebook."""
-    if not redraws(console):
+    """Yield a function to call with how many of `total` are done; shown where `redraws` is true, from 2 on."""
+    if not redraws(console) or total < 2:
         yield lambda done: None
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())

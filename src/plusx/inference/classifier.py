@@ -86,15 +86,15 @@ class Classifier(nn.Module):
         with ops.engine("native"):  # all engines agree, and this one is the quickest to start
             return predict(
                 self,
-                self._read(pictures),
+                self.read(pictures),
                 self.card,
                 views=views,
                 device=device,
                 precision=resolve_precision("auto", device),
             ).numpy()
 
-    def _read(self, pictures: Picture | Sequence[Picture]) -> np.ndarray:
-        """Pictures as people have them → uint8 (N, size, size, 3)."""
+    def read(self, pictures: Picture | Sequence[Picture]) -> np.ndarray:
+        """What the network gets to see of pictures, see `predict`: uint8 (N, size, size, 3)."""
         if isinstance(pictures, np.ndarray) and pictures.ndim == 4:
             pictures = list(pictures)
         elif isinstance(pictures, (str, Path, Image.Image, np.ndarray)):

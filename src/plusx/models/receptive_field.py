@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
@@ -72,8 +73,7 @@ def receptive_field(path: Sequence[nn.Module]) -> int:
     return field
 
 
-@dataclass(frozen=True)
-class Box:
+class Box(NamedTuple):
     """A rectangle of pixels, `picture[top:bottom, left:right]`."""
 
     top: int
@@ -85,8 +85,8 @@ class Box:
 def seen_by(row: int, column: int, path: Sequence[Step]) -> Box:
     """The smallest rectangle around the pixels that one unit of the last map of a path sees.
 
-    Walks back layer by layer: the output `a` sees the inputs `a·S − P + i·D`, 0 ≤ i < K, of which those outside
-    the map are padding.
+    Walks back layer by layer: the output `a` sees the inputs `a·S − P + i·D`, 0 ≤ i < K, of which those
+    outside the map are padding.
 
     Args:
         row: of the unit, from the top.
