@@ -7,7 +7,7 @@ from PIL import Image
 
 HEAT = mpl.colormaps["inferno"]
 MAPS = mpl.colormaps["magma"]
-SIGNED = LinearSegmentedColormap.from_list("signed", ["#0072b2", "#f7f7f7", "#b34700"])
+SIGNED = LinearSegmentedColormap.from_list("signed", ["#0072b2", "#f7f7f7", "#b34700"], N=257)
 """Blue against, orange for."""
 OUTLINE = "#1a9be6"
 """Around a unit and around what it sees: stands out on the picture and on the maps."""
@@ -61,7 +61,7 @@ def seen(picture: np.ndarray, gradient: np.ndarray) -> np.ndarray:
 
     >>> picture = np.full((1, 2, 3), (255, 0, 0), np.uint8)
     >>> seen(picture, np.array([[1.0, 0.0]]))[0].tolist()
-    [[255, 0, 0], [209, 209, 209]]
+    [[255, 0, 0], [210, 210, 210]]
     """
     reached = gradient[gradient > 0]
     most = np.quantile(reached, 0.99) if len(reached) else 1
