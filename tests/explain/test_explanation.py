@@ -83,6 +83,7 @@ def test_every_family_is_explained_and_drawn(name: str, size: int) -> None:
     page = render_page({"<noise>.png": explanation}, classifier.card)
     assert "&lt;noise&gt;.png" in page
     assert "Looks like none of the classes." in page
+    assert f"{explanation.answer.name.replace('<', '&lt;').replace('>', '&gt;')}? " in page
 
 
 def test_panels_show_what_they_say() -> None:

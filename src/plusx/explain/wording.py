@@ -26,19 +26,20 @@ def percent(share: float) -> str:
 
 
 def answer(explanation: Explanation) -> str:
-    """The likeliest class and how likely it is."""
-    return f"{explanation.answer.name} {percent(explanation.answer.probability)}"
+    """The likeliest class, with a question mark if it is doubtful, and how likely it is."""
+    mark = "?" if explanation.answer.doubtful else ""
+    return f"{explanation.answer.name}{mark} {percent(explanation.answer.probability)}"
 
 
 def remark(explanation: Explanation) -> str:
-    """Whether the answer is doubtful, what else it may be, and which class is explained if another one."""
+    """Whether the answer is doubtful, which class is explained if another, and what comes after the answer."""
     rest = list(explanation.answer.probabilities.items())[1 : 1 + OTHERS_SHOWN]
     parts = [DOUBT] if explanation.answer.doubtful else []
-    if rest:
-        parts.append("Then " + ", ".join(f"{name} {percent(share)}" for name, share in rest) + ".")
     if explanation.class_name != explanation.answer.name:
         share = explanation.answer.probabilities[explanation.class_name]
         parts.append(f"Explained: {explanation.class_name}, {percent(share)}.")
+    if rest:
+        parts.append("Then " + ", ".join(f"{name} {percent(share)}" for name, share in rest) + ".")
     return " ".join(parts)
 
 
