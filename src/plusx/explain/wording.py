@@ -32,7 +32,7 @@ def answer(explanation: Explanation) -> str:
 
 
 def remark(explanation: Explanation) -> str:
-    """Whether the answer is doubtful, which class is explained if another, and what comes after the answer."""
+    """Whether the answer is doubtful, which class is explained if another, and what else it may be."""
     rest = list(explanation.answer.probabilities.items())[1 : 1 + OTHERS_SHOWN]
     parts = [DOUBT] if explanation.answer.doubtful else []
     if explanation.class_name != explanation.answer.name:
