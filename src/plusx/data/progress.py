@@ -51,7 +51,7 @@ def transfer(
 
 @contextmanager
 def counting(console: Console, what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Yield a function to call with how many of `total` are done; shown where `redraws` is true, from 2 on."""
+    """Yield a function to call with how many of `total` are done; shown, from 2 on, where `redraws` says."""
     if not redraws(console) or total < 2:
         yield lambda done: None
         return
