@@ -1,4 +1,4 @@
-"""`plusx bench ops` and `plusx bench train`."""
+"""`plusx bench ops`, `plusx bench train` and `plusx bench scaling`."""
 
 import json
 import sys
@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
+from rich.console import Console, RenderableType
 
 from plusx.bench.operations import bench_operations
+from plusx.bench.scaling import bench_scaling
 from plusx.bench.steps import NETWORKS, bench_steps
 from plusx.errors import UserError
 from plusx.files import write_whole
@@ -65,8 +65,19 @@ def train(
     _deliver(out, "train", result, steps_table(result), draw_steps(result), as_json)
 
 
+@app.command("scaling")
+def scaling(out: Out = Path("runs/bench"), rounds: Rounds = 5, as_json: Json = False) -> None:
+    """What ResNet-50 would cost on 1 to 1 024 GPUs: a model, and how far measurements are from it."""
+    from plusx.bench.scaling.show import draw_scaling, scaling_tables
+
+    out.mkdir(parents=True, exist_ok=True)
+    with Console(stderr=True).status("measuring") as status:
+        result = bench_scaling(rounds, say=lambda line: status.update(f"measuring {line}"))
+    _deliver(out, "scaling", result, scaling_tables(result), draw_scaling(result), as_json)
+
+
 def _deliver(
-    out: Path, name: str, result: dict[str, Any], table: Table, picture: bytes, as_json: bool
+    out: Path, name: str, result: dict[str, Any], table: RenderableType, picture: bytes, as_json: bool
 ) -> None:
     write_whole(out / f"bench-{name}.json", json.dumps(result, indent=2) + "\n")
     write_whole(out / f"bench-{name}.png", picture)
