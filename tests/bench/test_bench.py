@@ -37,6 +37,8 @@ def test_steps_of_a_network(monkeypatch) -> None:
     monkeypatch.setattr("plusx.bench.steps.NETWORKS", {"resnet20": (4, 32)})
     result = bench_steps(("resnet20",), rounds=1)
     assert len(result["rows"]) == 4
+    ours = bench_steps(("resnet20",), rounds=1, only="plusx")["rows"]
+    assert [row["way"] for row in ours] == ["plusx"]
     for row in result["rows"]:
         assert row["images_per_second"] == pytest.approx(4 / row["seconds"][0], rel=0.05)
 

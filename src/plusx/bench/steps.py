@@ -21,6 +21,7 @@ def bench_steps(
     networks: tuple[str, ...] = tuple(NETWORKS),
     rounds: int = 3,
     say: Callable[[str], None] = lambda line: None,
+    only: str | None = None,
 ) -> dict[str, Any]:
     """Time forward, loss and backward of each network on random pictures.
 
@@ -39,6 +40,8 @@ def bench_steps(
         "PyTorch, contiguous float32": ("native", torch.contiguous_format, torch.float32),
         f"PyTorch, channels-last {str(best).removeprefix('torch.')}": ("native", torch.channels_last, best),
     }
+    if only:
+        ways = {only: ways[only]}
     rows = []
     for name in networks:
         say(name)

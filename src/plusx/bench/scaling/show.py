@@ -10,6 +10,7 @@ from matplotlib.patches import Patch
 from rich.console import Group
 from rich.table import Table
 
+from plusx.bench.scaling.facts import fact
 from plusx.bench.scaling.plan import WEAK_BATCH
 from plusx.report.style import LIGHT, WIDTH, applied, padded, to_png
 
@@ -70,7 +71,12 @@ def draw_scaling(result: dict[str, Any]) -> bytes:
         handles = [
             *(Line2D([], [], color=colour, label=name) for name, colour in _coloured(result)),
             Line2D(
-                [], [], color=LIGHT.muted, linestyle="--", linewidth=1.2, label="if no step were too short"
+                [],
+                [],
+                color=LIGHT.muted,
+                linestyle="--",
+                linewidth=1.2,
+                label=f"without a shortest step of {1e3 * fact('shortest step'):.0f} ms",
             ),
             Patch(color=LIGHT.muted, label="computation; in colour, waiting"),
         ]
