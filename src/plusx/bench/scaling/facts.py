@@ -59,7 +59,9 @@ FACTS = {
     "P100: backward pass, 32 pictures": Fact(0.120, "s", f"{GOYAL}, section 4.3"),
     "8 P100: an epoch": Fact(16 * 60, "s", f"{GOYAL}, section 5.5: 'over 16 minutes'"),
     "P100: network of a node": Fact(6.25e9, "B/s", f"{GOYAL}, section 4.3: 50 Gb/s Ethernet, line rate"),
-    "P100: NVLink bandwidth": Fact(80e9, "B/s", "NVIDIA, Tesla P100: 4 links of 20 GB/s in each direction; the line rate"),
+    "P100: NVLink bandwidth": Fact(
+        80e9, "B/s", "NVIDIA Tesla P100: 4 links of 20 GB/s each way; the line rate"
+    ),
     "slower on 352 GPUs than on 8": Fact(1.12, "times", f"{GOYAL}, section 5.5"),
     "efficiency of 256 GPUs": Fact(0.90, "", f"{GOYAL}, abstract: from 8 to 256 GPUs"),
 }
