@@ -19,7 +19,10 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 HOMEWORK = [f"docs/homework/{name}" for name in ("convolution", "pooling", "resnet", "final-project")]
 LESSON = [f"docs/lesson/{name}" for name in ("cnn", "convolution", "pooling", "resnet")]
-EXAMPLES = ["README.md", "docs/own-pictures.md", *(f"{name}.md" for name in (*LESSON, *HOMEWORK[:3]))]
+EXAMPLES = [
+    *("README.md", "docs/own-pictures.md", "docs/explain.md"),
+    *(f"{name}.md" for name in (*LESSON, *HOMEWORK[:3])),
+]
 CHINESE = [path.relative_to(ROOT).as_posix() for path in DOCUMENTS if path.name.endswith(".zh-CN.md")]
 PAIRS = [(name.replace(".zh-CN.md", ".md"), name) for name in CHINESE]
 
@@ -153,3 +156,17 @@ def test_the_figures_of_the_walk_through_are_those_of_its_runs(document: str) ->
     for name in ("pets", "pets-fresh"):
         seeds = [accuracy(f"{name}-{seed}") for seed in range(3)]
         assert f"{mean(seeds):.1f} ± {stdev(seeds):.1f} %" in text
+
+
+@pytest.mark.parametrize("document", ["docs/explain.md", "docs/explain.zh-CN.md"])
+def test_the_figures_of_an_explanation_are_those_of_its_numbers(document: str) -> None:
+    dog, airplane = json.loads((ROOT / "docs/results/explain/numbers.json").read_text(encoding="utf-8"))
+    text = (ROOT / document).read_text(encoding="utf-8")
+    assert (dog["class"], airplane["class"], airplane["doubtful"]) == ("dog", "ship", True)
+    assert f"{100 * airplane['probability']:.1f} %" in text
+    assert "{}×{}".format(*dog["grad_cam"]["size"]) in text
+    top, left, bottom, right = dog["stages"][1]["unit"]["field"]
+    assert f"{bottom - top}×{right - left}" in text
+    top, left, bottom, right = airplane["stages"][0]["unit"]["field"]
+    assert right == 32
+    assert (bottom - top) * (right - left) == 2

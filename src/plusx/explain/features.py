@@ -24,7 +24,7 @@ class Unit:
         column: from the left, from 0.
         activation: its value.
         field: its receptive field: the pixels that can matter to it.
-        gradient: float32 (H, W), Σ |∂activation/∂pixel| over the colours: how much each does.
+        gradient: float32 (H, W), `Σ abs(∂activation/∂pixel)` over the colours: how much each does.
     """
 
     channel: int
