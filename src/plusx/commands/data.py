@@ -1,4 +1,4 @@
-"""`plusx data fetch|verify|info|inspect`."""
+"""`plusx data fetch|verify|info|inspect|pack`."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ from plusx.files import write_whole
 SKIPPED_SHOWN = 10
 
 app = typer.Typer(
-    help="Fetch, verify and describe CIFAR-10; inspect your own pictures.", no_args_is_help=True
+    help="Fetch, verify and describe CIFAR-10; inspect and pack your own pictures.", no_args_is_help=True
 )
 
 
@@ -89,6 +89,41 @@ def inspect(
     if page is not None:
         write_page(page, render_inspection(dataset, sizes))
         say(console, f"written: {page}")
+
+
+@app.command("pack")
+def pack(
+    folder: Annotated[
+        Path, typer.Argument(help="A folder of pictures: a folder a class, or train/ and val/.")
+    ],
+    out: Annotated[Path, typer.Argument(help="A directory that is not there yet.")],
+    shard_size: Annotated[
+        str, typer.Option("--shard-size", help="Largest size of a shard: 256MB, 1GB, …")
+    ] = "256MB",
+    test_share: Annotated[
+        float, typer.Option(min=0.001, max=0.999, help="Part of each class for testing, if not split.")
+    ] = 0.2,
+    seed: Annotated[int, typer.Option(help="Chooses the test pictures and shuffles.")] = 0,
+) -> None:
+    """Write a folder of pictures as shards, for training on more than fits into memory."""
+    from pydantic import ByteSize, TypeAdapter, ValidationError
+
+    try:
+        size = TypeAdapter(ByteSize).validate_python(shard_size)
+    except ValidationError as error:
+        raise UserError(
+            f"--shard-size takes a number and a unit, such as 256MB, not {shard_size!r}"
+        ) from error
+    packed = pictures_room.pack(folder, out, shard_size=size, test_share=test_share, seed=seed)
+    console = Console()
+    for path, reason in list(packed.skipped.items())[:SKIPPED_SHOWN]:
+        say(console, f"skipped: {path}: {reason}")
+    if len(packed.skipped) > SKIPPED_SHOWN:
+        say(console, f"and {len(packed.skipped) - SKIPPED_SHOWN:,} more skipped")
+    for split, count in packed.samples.items():
+        say(console, f"{split}: {count:,} pictures in {packed.shards[split]}")
+    tested = f" --set data.test='{packed.shards['test']}'" if "test" in packed.shards else ""
+    say(console, f"train on them: plusx train --data '{packed.shards['train']}'{tested}")
 
 
 def write_page(path: Path, content: str) -> None:

@@ -15,7 +15,7 @@ def dataset_of(run_or_weights: Path, source: str | None, data_dir: Path | None, 
 
     Args:
         run_or_weights: its `recipe.toml`, if it has one, says what it was trained on.
-        source: "cifar10", "sample" or a folder; None for what the run was trained on.
+        source: "cifar10", "sample", a folder or shards; None for what the run was trained on.
         data_dir: as in `plusx.data.fetch`.
         card: of the network.
     """
@@ -28,6 +28,7 @@ def dataset_of(run_or_weights: Path, source: str | None, data_dir: Path | None, 
     return data.load(
         chosen,
         data_dir,
+        test=recipe.data.test if its_own else "",
         size=card.input_size,
         test_share=recipe.data.test_share if its_own else 1.0,
         seed=recipe.training.seed,

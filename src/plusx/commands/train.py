@@ -22,7 +22,10 @@ def train(
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(help="cifar10, sample (1 000 pictures), or a directory: CIFAR-10, or a folder a class."),
+        typer.Option(
+            help="cifar10, sample (1 000 pictures), a directory (CIFAR-10, or a folder a class), or shards: "
+            "'DIR/train-{000..099}.tar'."
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Run directory; runs/RECIPE-seedN unless given.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
@@ -120,6 +123,7 @@ def _train(
     dataset = pictures_room.load(
         recipe.data.source,
         data_dir,
+        test=recipe.data.test,
         size=recipe.data.size,
         largest=max(64, models_room.summarise(recipe.model.name).input_size),
         test_share=recipe.data.test_share,

@@ -14,8 +14,9 @@ from plusx.data.feed import Feed, MemoryFeed, Minibatch
 from plusx.data.layouts import Batch
 from plusx.data.loading import load
 from plusx.data.own_pictures import load_folder
-from plusx.data.picture import read_picture, square
+from plusx.data.picture import decode_picture, read_picture, square
 from plusx.data.records import BATCHES, CLASSES
+from plusx.data.shards import ShardFeed, load_shards, pack
 from plusx.data.statistics import channel_statistics
 
 __all__ = [
@@ -29,15 +30,19 @@ __all__ = [
     "Info",
     "MemoryFeed",
     "Minibatch",
+    "ShardFeed",
     "cache_folder",
     "channel_statistics",
     "cifar10",
     "cutout",
+    "decode_picture",
     "fetch",
     "info",
     "load",
     "load_folder",
+    "load_shards",
     "mirror",
+    "pack",
     "read_picture",
     "reflect_crop",
     "sample",

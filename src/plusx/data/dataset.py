@@ -49,6 +49,11 @@ class Dataset:
         >>> len(held.train_labels), np.bincount(held.validation_labels).tolist()
         (700, [10, 10, 10, 10, 10, 10, 10, 10, 10, 10])
         """
+        if self.stream is not None:
+            raise UserError(
+                "data.validation holds out pictures that are in memory; with shards, name pictures to choose "
+                "settings by as --set data.test=SHARDS"
+            )
         total = len(self.train_labels)
         if not 0 < count < total:
             raise UserError(f"can't hold out {count} of {total} train pictures: choose 1 to {total - 1}")

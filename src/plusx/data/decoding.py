@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -33,24 +34,15 @@ def decode(paths: Sequence[Path], size: int, console: Console) -> tuple[Images, 
     Raises:
         UserError: if so many pictures of this size don't fit into half of the machine's memory.
     """
-    needed, memory = len(paths) * size * size * 3, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if needed > memory / 2:
-        raise UserError(
-            f"{len(paths):,} pictures of {size}×{size} pixels take {needed / 2**30:.0f} GiB, more than half "
-            f"of this machine's memory; choose a smaller size: --set data.size={size // 2}"
-        )
+    refuse_too_many(len(paths), size, "or train from shards: plusx data pack FOLDER SHARDS")
     images = np.empty((len(paths), size, size, 3), np.uint8)
     faults: dict[Path, str] = {}
 
     def read(number: int) -> None:
         try:
             images[number] = read_picture(paths[number], size)
-        except UserError as error:
-            faults[paths[number]] = str(error).removeprefix(str(paths[number])).strip(" :")
-        except (
-            Exception
-        ) as error:  # a damaged file can make a decoder fail in any way; the run goes on without it
-            faults[paths[number]] = f"can't be read as a picture: {type(error).__name__}"
+        except Exception as error:  # a damaged file can make a decoder fail in any way
+            faults[paths[number]] = fault_of(error, str(paths[number]))
 
     with (
         ThreadPoolExecutor(os.cpu_count()) as pool,
@@ -62,18 +54,39 @@ def decode(paths: Sequence[Path], size: int, console: Console) -> tuple[Images, 
     return (images if whole.all() else images[whole]), {p: faults[p] for p in paths if p in faults}
 
 
+def refuse_too_many(count: int, size: int, otherwise: str) -> None:
+    """Make sure that so many pictures fit into half of the machine's memory.
+
+    Raises:
+        UserError: if they don't; says to choose a smaller size, `otherwise`.
+    """
+    needed, memory = count * size * size * 3, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > memory / 2:
+        raise UserError(
+            f"{count:,} pictures of {size}×{size} pixels take {needed / 2**30:.0f} GiB, more than half "
+            f"of this machine's memory; choose a smaller size: --set data.size={size // 2}, {otherwise}"
+        )
+
+
+def fault_of(error: Exception, name: str) -> str:
+    """Why the picture `name` could not be read, in a few words without its name."""
+    if isinstance(error, UserError):
+        return str(error).removeprefix(name).strip(" :")
+    return f"can't be read as a picture: {type(error).__name__}"
+
+
 def digests(images: Images) -> list[str]:
     """A digest of each picture's pixels, which finds copies whatever their file's name and format."""
     return [hashlib.blake2b(image.tobytes(), digest_size=16).hexdigest() for image in images]
 
 
-def sizes_of(paths: Sequence[Path]) -> list[tuple[int, int]]:
+def sizes_of(files: Sequence[Path | BytesIO]) -> list[tuple[int, int]]:
     """(Width, height) in pixels of those pictures whose header can be read; nothing is decoded."""
     sizes = []
-    for path in paths:
+    for file in files:
         try:
-            with Image.open(path) as file:
-                sizes.append(file.size)
+            with Image.open(file) as picture:
+                sizes.append(picture.size)
         except Exception:  # `decode` reports what is wrong with it
             continue
     return sizes

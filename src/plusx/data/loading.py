@@ -11,6 +11,7 @@ from plusx.data.embedded import sample
 from plusx.data.layouts import LOOKED_FOR, Batch, survey
 from plusx.data.own_pictures import load_folder
 from plusx.data.records import BATCHES, CLASSES
+from plusx.data.shards import is_shards, load_shards
 from plusx.errors import UserError
 
 
@@ -18,6 +19,7 @@ def load(
     source: str,
     root: Path | str | None = None,
     *,
+    test: str = "",
     size: int = 0,
     largest: int = 64,
     test_share: float = 0.2,
@@ -26,14 +28,27 @@ def load(
     console: Console | None = None,
     table: Mapping[str, str] = BATCHES,
 ) -> Dataset:
-    """Load "cifar10" (fetched to `root` if need be), "sample", a folder with CIFAR-10, or one of pictures.
+    """Load "cifar10" (fetched to `root` if need be), "sample", a folder with CIFAR-10 or pictures, or shards.
 
     A folder named as the source is only read. `root`, `console` and `table` are as for `fetch`; `size` to
-    `strict` are for a folder of pictures, see `load_folder`.
+    `strict` are for a folder of pictures or for shards, `test` for shards: see `load_folder`, `load_shards`.
 
     Raises:
-        UserError: if the folder is not there, has neither CIFAR-10 nor pictures in it, or a damaged CIFAR-10.
+        UserError: if the folder is not there, has neither CIFAR-10 nor pictures in it, or a damaged CIFAR-10;
+            if a shard can't be had or read; if `test` is given for anything but shards.
     """
+    if is_shards(source):
+        return load_shards(
+            source,
+            test=test,
+            size=size,
+            largest=largest,
+            test_share=test_share,
+            strict=strict,
+            console=console,
+        )
+    if test:
+        raise UserError("data.test is for shards; a folder has its test pictures in test/ beside train/")
     if source == "sample":
         return Dataset("sample", CLASSES, *sample("train"), *sample("test"))
     if source == "cifar10":

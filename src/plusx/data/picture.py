@@ -1,5 +1,6 @@
 """Any picture file as the small square array that a network takes."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -32,21 +33,30 @@ def read_picture(path: Path | str, size: int) -> Images:
     ...
     plusx.errors.UserError: there is no picture no/such/cat.png
     """
+    return _read(path, size, str(path))
+
+
+def decode_picture(content: bytes, size: int, name: str) -> Images:
+    """Like `read_picture`, from the bytes of a file; errors call it by `name`."""
+    return _read(io.BytesIO(content), size, name)
+
+
+def _read(source: Path | str | io.BytesIO, size: int, name: str) -> Images:
     try:
-        with Image.open(path) as file:
+        with Image.open(source) as file:
             if file.width * file.height > MOST_PIXELS:
                 raise Image.DecompressionBombError(f"{file.width}×{file.height} pixels")
             file.draft("RGB", (4 * size, 4 * size))  # a large JPEG is decoded at 1/2, 1/4 or 1/8: much faster
             return square(file, size)
     except FileNotFoundError:
-        raise UserError(f"there is no picture {path}") from None
+        raise UserError(f"there is no picture {name}") from None
     except IsADirectoryError:
-        raise UserError(f"{path} is a directory; give picture files") from None
+        raise UserError(f"{name} is a directory; give picture files") from None
     except Image.DecompressionBombError as error:
-        raise UserError(f"{path} is too big a picture: {error}") from error
+        raise UserError(f"{name} is too big a picture: {error}") from error
     except (OSError, ValueError, SyntaxError) as error:  # each of Pillow's formats fails in its own way
         reason = getattr(error, "strerror", None) or "not a format that Pillow knows, or damaged"
-        raise UserError(f"{path} can't be read as a picture: {reason}") from error
+        raise UserError(f"{name} can't be read as a picture: {reason}") from error
 
 
 def square(picture: Image.Image, size: int) -> Images:

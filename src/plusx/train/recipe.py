@@ -44,11 +44,13 @@ class Data(Section):
     """Which pictures, and what is done to them in training."""
 
     source: str = "cifar10"
-    """cifar10, sample, a directory that holds CIFAR-10, or one with a folder of pictures for each class."""
+    """cifar10, sample, a directory that holds CIFAR-10 or a folder of pictures for each class, or shards."""
+    test: str = ""
+    """Where the pictures in `source` are shards: shards or a folder to test on; the last of them if empty."""
     size: int = Field(default=0, ge=0, le=512)
     """Side, in pixels, at which a user's own pictures are read; 0 chooses by what is there."""
     test_share: float = Field(default=0.2, gt=0.0, lt=1.0)
-    """Part of each class that is for testing, where the user's folder is not split."""
+    """Part of each class that is for testing, where the user's folder is not split; of the shards, else."""
     validation: int = Field(default=0, ge=0)
     """Training pictures held out, evenly from the classes; the test set is then looked at once, last."""
     mirror: Literal["none", "random", "alternating"] = "random"
