@@ -111,32 +111,45 @@ def workers(parent: int) -> list[int]:
     return [int(pid) for pid in children if b"plusx" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
-def kill_one(running: subprocess.Popen[str], out: Path) -> None:
-    """Kill the second process as soon as there is a checkpoint."""
+def signal_one(number: int, running: subprocess.Popen[str], out: Path) -> None:
+    """Send the second process a signal as soon as there is a checkpoint."""
     deadline = time.monotonic() + 200
     while not list((out / "checkpoints").glob("*.safetensors")):
         assert time.monotonic() < deadline
         assert running.poll() is None, running.communicate()[1]
         time.sleep(0.02)
-    os.kill(workers(running.pid)[1], signal.SIGKILL)
+    os.kill(workers(running.pid)[1], number)
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the processes in /proc")
 def test_a_killed_process_ends_the_run_and_a_restart_goes_on_exactly(two: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     running = train(out, 2)
-    kill_one(running, out)
+    signal_one(signal.SIGKILL, running, out)
     _, complained = running.communicate(timeout=120)  # it does not hang
     assert running.returncode != 0
     assert "lost another one of the 2 that train together" in complained
     assert not (out / "result.json").exists()
 
     again = train(out.with_name("again"), 2, "--max-restarts=1")
-    kill_one(again, out.with_name("again"))
+    signal_one(signal.SIGKILL, again, out.with_name("again"))
     _, complained = again.communicate(timeout=300)
     assert again.returncode == 0, complained
     expected, found = (load_file(r / "model.safetensors") for r in (two, out.with_name("again")))
     assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the processes in /proc")
+def test_all_stop_after_the_same_step_whichever_is_asked(two: Path, tmp_path: Path) -> None:
+    running = train(tmp_path / "run", 2)
+    signal_one(signal.SIGTERM, running, tmp_path / "run")
+    _, complained = running.communicate(timeout=120)
+    assert complained.count("stopped; go on with: plusx train --resume") == 1
+    assert "lost another one" not in complained
+    recipe = load_recipe(str(tmp_path / "run" / "recipe.toml"))
+    Trainer(recipe, tmp_path / "run", load("sample"), Display(recipe, Console(), "quiet")).train()
+    expected, found = (json.loads((r / "result.json").read_text()) for r in (two, tmp_path / "run"))
+    assert found["test_accuracy"] == pytest.approx(expected["test_accuracy"], abs=0.02)
 
 
 def test_a_run_goes_on_with_another_number_of_processes(two: Path, tmp_path: Path, capsys) -> None:

@@ -170,7 +170,7 @@ def test_augmentation_and_order_are_functions_of_seed_and_epoch_alone(tiny, trai
     seen: list[torch.Tensor] = []
     for run in ("a", "b"):
         made = trainer(tiny(), tmp_path / run)
-        made.display.begin("", made.steps, made.steps_per_epoch, 0)
+        made.display.begin("", made.plan.steps, made.plan.steps_per_epoch, 0)
         torch.manual_seed(len(seen))  # the global state must not matter
         made._step = lambda pictures, labels: (seen.append(pictures.clone()), (1.0, 0))[1]
         made._train_epoch()

@@ -102,6 +102,7 @@ def _train(
     from plusx import report
     from plusx.train import (
         Display,
+        Interrupted,
         Trainer,
         choose_mode,
         claim,
@@ -143,7 +144,10 @@ def _train(
     display = Display(recipe, console, choose_mode(console, console.quiet))
     trainer = Trainer(recipe, run, dataset, display, processes=processes)
     if not processes.leads:
-        trainer.train()
+        try:
+            trainer.train()
+        except Interrupted as stopped:  # the leader says how to go on
+            raise typer.Exit(128 + stopped.signal) from None
         return
     if resume is None:
         claim(run, recipe, dataset.record)
