@@ -47,7 +47,7 @@ def train(
     ] = False,
     freeze: Annotated[
         str | None,
-        typer.Option(help="Keep these weights from the input up to this part, such as layer2 or block1."),
+        typer.Option(help="Keep the weights as they begin from the input up to this stage: stem, stage1, …."),
     ] = None,
     log: Annotated[
         str | None, typer.Option(help="tensorboard: keep its event files in the run, beside metrics.jsonl.")

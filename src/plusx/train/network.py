@@ -8,7 +8,7 @@ from torch import nn
 from plusx.data import Feed, channel_statistics
 from plusx.errors import UserError
 from plusx.inference import normalise
-from plusx.models import Card, FastNet, ResNet, begin_from, create_model
+from plusx.models import Card, FastNet, ResNet, begin_from, create_model, stages
 from plusx.nn import BatchNorm2d
 from plusx.train.recipe import Model
 
@@ -68,26 +68,25 @@ def frozen_part(model: nn.Module, last: str) -> list[nn.Module]:
 
     Args:
         model: changed in place: the frozen parameters want no gradient any more.
-        last: the name of one of its children, such as "layer2" or "block1"; "" freezes nothing.
+        last: a name of `plusx.models.stages`, such as "stage2"; "" freezes nothing.
 
     Returns:
-        The children that are frozen; they belong in evaluation mode, so that their statistics stay too.
+        The modules that are frozen; they belong in evaluation mode, so that their statistics stay too.
 
     Raises:
-        UserError: if there is no such child, or nothing would be left to train.
+        UserError: if there is no such stage.
 
     >>> model = create_model("resnet20")
-    >>> len(frozen_part(model, "layer1")), model.layer1[0].conv1.weight.requires_grad
+    >>> len(frozen_part(model, "stage1")), model.layer1[0].conv1.weight.requires_grad
     (3, False)
     """
-    names = [name for name, child in model.named_children() if next(child.parameters(), None) is not None]
     if not last:
         return []
-    if last not in names[:-1]:
-        raise UserError(f"model.freeze={last}: choose one of {', '.join(names[:-1])}, or nothing")
-    frozen = []
-    for name, child in model.named_children():
-        frozen.append(child.requires_grad_(False))
-        if name == last:
-            break
+    parts = stages(model)
+    if last not in parts:
+        raise UserError(f"model.freeze={last}: choose one of {', '.join(parts)}, or nothing")
+    names = list(parts)
+    frozen = [module for name in names[: names.index(last) + 1] for module in parts[name]]
+    for module in frozen:
+        module.requires_grad_(False)
     return frozen

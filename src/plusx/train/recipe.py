@@ -31,7 +31,7 @@ class Model(Section):
     begin_from: str = ""
     """Weights to begin with: a run, a weights file, or cifar10 (they come with plusx); none if empty."""
     freeze: str = ""
-    """The last part of the network that keeps the weights it began with, such as layer2; none if empty."""
+    """The last stage that keeps the weights it began with, such as stage2; none if empty."""
 
     @model_validator(mode="after")
     def _known(self) -> "Model":
