@@ -8,6 +8,7 @@ from typer.exceptions import TyperException
 
 import plusx
 from plusx.bench.commands import app as bench_app
+from plusx.commands.compare import compare
 from plusx.commands.data import app as data_app
 from plusx.commands.evaluate import evaluate
 from plusx.commands.explain import explain
@@ -27,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, evaluate, predict, explain, export, models):
+for command in (train, evaluate, compare, predict, explain, export, models):
     app.command()(command)
 app.add_typer(data_app, name="data")
 app.add_typer(lab_app, name="lab")

@@ -1,9 +1,8 @@
 """`plusx evaluate`."""
 
 import json
-from math import isnan
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -11,10 +10,17 @@ from rich.markup import escape
 from rich.table import Table
 
 import plusx
+from plusx.commands.data import write_page
 from plusx.commands.options import DataDir, DeviceOption, Json
-from plusx.commands.pictures import dataset_of, labels_of
-from plusx.device import resolve_device
-from plusx.inference import score
+from plusx.commands.pictures import dataset_of, labels_of, remarks_on
+from plusx.data.progress import say
+from plusx.device import resolve_device, resolve_precision
+from plusx.inference import accuracy_under_corruptions
+
+if TYPE_CHECKING:
+    from plusx.report.evaluation import Evaluation
+
+MISTAKES_LISTED = 5  # in the terminal; JSON and page have more
 
 
 def evaluate(
@@ -27,68 +33,110 @@ def evaluate(
         Literal["none", "mirror", "shift"],
         typer.Option(help="Test-time views, shown beside the plain accuracy."),
     ] = "mirror",
+    corruptions: Annotated[
+        bool,
+        typer.Option("--corruptions", help="Measure on noisy, blurred, pale and compressed pictures too."),
+    ] = False,
+    page: Annotated[
+        Path | None, typer.Option(help="Write a page with all figures and the worst mistakes to this file.")
+    ] = None,
     device: DeviceOption = "auto",
     as_json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Measure a trained network on a test set: accuracy, calibration, and precision and recall by class."""
-    from plusx.report.measures import by_class, calibration_error, top
-    from plusx.report.summary import confusion_matrix, wilson_interval
+    """Measure a trained network on a test set: accuracy by class, confusion, calibration, worst mistakes."""
+    from plusx.report.evaluation import evaluate_answers, to_json
+    from plusx.report.evaluation_page import render_evaluation
+    from plusx.train.directory import environment
 
-    classifier = plusx.load(run_or_weights).to(resolve_device(device))
-    card = classifier.card
-    dataset = dataset_of(run_or_weights, data, data_dir, card)
-    labels = labels_of(run_or_weights, dataset, card)
-    answers = classifier.probabilities(dataset.test_images)
-    loss, accuracy = score(answers, labels)
-    measures = by_class(confusion_matrix(labels, answers.argmax(1), len(card.classes)))
-    present = {name: of for name, of in zip(card.classes, measures, strict=True) if of.pictures}
-    result = {
-        "pictures": len(labels),
-        "test_loss": loss,
-        "test_accuracy": accuracy,
-        "test_accuracy_interval": wilson_interval(round(accuracy * len(labels)), len(labels)),
-        "test_accuracy_tta": None
-        if views == "none"
-        else score(classifier.probabilities(dataset.test_images, views=views), labels)[1],
-        "top5_accuracy": top(labels, answers, 5) if len(card.classes) > 5 else None,
-        "calibration_error": calibration_error(labels, answers),
-        "by_class": {name: of.recall for name, of in present.items()},
-        "classes": {name: _without_nan(of._asdict()) for name, of in present.items()},
-    }
+    where = resolve_device(device)
+    classifier = plusx.load(run_or_weights).to(where)
+    dataset = dataset_of(run_or_weights, data, data_dir, classifier.card)
+    labels = labels_of(run_or_weights, dataset, classifier.card)
+    images = dataset.test_images
+    answers = classifier.probabilities(images)
+    measured = evaluate_answers(
+        labels,
+        answers,
+        classifier.card.classes,
+        images,
+        network=str(run_or_weights),
+        data=dataset.name,
+        with_views=None if views == "none" else classifier.probabilities(images, views=views),
+        corruptions=accuracy_under_corruptions(classifier, images, labels) if corruptions else None,
+        paths=dataset.record.get("split", {}).get("test"),
+        remarks=remarks_on(run_or_weights, dataset),
+    )
+    console = Console(stderr=as_json)
     if as_json:
-        print(json.dumps(result, indent=2, ensure_ascii=False))
-        return
-    console = Console()
-    title = f"{run_or_weights} on {len(labels):,} test pictures of {dataset.name}"
+        print(json.dumps(to_json(measured), indent=2, ensure_ascii=False))
+    else:
+        _show(measured, views, console)
+    if page is not None:
+        facts = environment(where, resolve_precision("auto", where))
+        write_page(page, render_evaluation(measured, images, facts))
+        say(console, f"written: {page}")
+
+
+def _show(of: "Evaluation", views: str, console: Console) -> None:
+    """All figures but the largest tables, which JSON and page have."""
+    title = f"{of.network} on {of.summary.total:,} test pictures of {of.data}"
     console.print(title, style="bold", markup=False, highlight=False, soft_wrap=True)
-    for table in _tables(result, views):
-        console.print(table)
+    for remark in of.remarks:
+        say(console, f"note: {remark}")
+    for table in (_whole(of, views), _classes(of), _mistakes(of), _corruptions(of)):
+        if table.rows:
+            console.print(table, "")
 
 
-def _without_nan(values: dict[str, float]) -> dict[str, float | None]:
-    """JSON has no NaN: where there was nothing to divide by stands null."""
-    return {key: None if isnan(value) else value for key, value in values.items()}
-
-
-def _tables(result: dict[str, Any], views: str) -> tuple[Table, Table]:
-    """The whole test set, then class by class."""
-    whole = Table(box=None, show_header=False)
-    low, high = (100 * end for end in result["test_accuracy_interval"])
+def _whole(of: "Evaluation", views: str) -> Table:
+    table = Table(box=None, show_header=False)
+    low, high = (100 * end for end in of.interval)
     rows = {
-        "accuracy": (result["test_accuracy"], f"95 % interval {low:.1f} … {high:.1f} %"),
-        f"with {views} views": (result["test_accuracy_tta"], ""),
-        "among the first five": (result["top5_accuracy"], ""),
-        "calibration error": (result["calibration_error"], "confidence less accuracy, in size"),
+        "accuracy": (of.accuracy, f"95 % interval {low:.1f} … {high:.1f} %"),
+        f"with {views} views": (of.accuracy_with_views, ""),
+        "among the first five": (of.top5, ""),
+        "calibration error": (of.calibration_error, "confidence less accuracy, in size"),
+        "on corrupted pictures": (of.accuracy_corrupted, "mean over kinds and strengths"),
     }
     for name, (share, note) in rows.items():
         if share is not None:
-            whole.add_row(name, f"{100 * share:.2f} %", note)
-    classes = Table(box=None)
+            table.add_row(name, f"{100 * share:.2f} %", note)
+    return table
+
+
+def _classes(of: "Evaluation") -> Table:
+    table = Table(box=None)
     for column in ("class", "pictures", "precision", "recall", "F1"):
-        classes.add_column(column, justify="left" if column == "class" else "right")
-    for name, of in result["classes"].items():
-        shares = (of[key] for key in ("precision", "recall", "f1"))
-        cells = ("–" if share is None else f"{100 * share:.1f} %" for share in shares)
-        classes.add_row(escape(name), f"{of['pictures']:,}", *cells)
-    return whole, classes
+        table.add_column(column, justify="left" if column == "class" else "right")
+    for name, measures in of.measures.items():
+        shares = (measures.precision, measures.recall, measures.f1)
+        # A share that is not equal to itself is NaN: the class was never answered.
+        cells = ("–" if share != share else f"{100 * share:.1f} %" for share in shares)
+        table.add_row(escape(name), f"{measures.pictures:,}", *cells)
+    return table
+
+
+def _mistakes(of: "Evaluation") -> Table:
+    table = Table(box=None)
+    table.add_column("surest mistakes", overflow="fold")
+    table.add_column("answer")
+    table.add_column("sure", justify="right", no_wrap=True)
+    table.add_column("truth")
+    for mistake in of.summary.mistakes[:MISTAKES_LISTED]:
+        picture = of.paths[mistake.index] if of.paths else f"test picture {mistake.index}"
+        sure = f"{100 * mistake.confidence:.1f} %"
+        table.add_row(escape(picture), escape(mistake.predicted), sure, escape(mistake.true))
+    return table
+
+
+def _corruptions(of: "Evaluation") -> Table:
+    from plusx.report.evaluation_figures import words
+
+    table = Table(box=None)
+    table.add_column("accuracy at strength")
+    for strength in range(1, 6):
+        table.add_column(str(strength), justify="right")
+    for kind, accuracies in (of.corruptions or {}).items():
+        table.add_row(words(kind), *(f"{100 * accuracy:.1f} %" for accuracy in accuracies))
+    return table

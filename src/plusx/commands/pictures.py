@@ -1,5 +1,6 @@
 """The pictures that a trained network is measured on, for the commands that measure one."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -46,3 +47,17 @@ def labels_of(run_or_weights: Path, dataset: data.Dataset, card: Card) -> np.nda
     if unknown:
         raise UserError(f"{run_or_weights} knows {', '.join(card.classes)}, but not {', '.join(unknown)}")
     return np.array([card.classes.index(name) for name in dataset.classes])[dataset.test_labels]
+
+
+def remarks_on(run_or_weights: Path, dataset: data.Dataset) -> list[str]:
+    """What the reader of figures on these pictures should know, a line each."""
+    record, written = dataset.record, run_or_weights / "data.json"
+    if not record or not written.exists():
+        return []
+    trained_on = json.loads(written.read_text(encoding="utf-8"))
+    if trained_on["folder"] != record["folder"] or trained_on["content"] == record["content"]:
+        return []
+    return [
+        f"the pictures in {record['folder']} changed since the run was trained, so that some of these may "
+        "have been trained on: the accuracy may flatter"
+    ]

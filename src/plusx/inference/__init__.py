@@ -2,5 +2,15 @@
 
 from plusx.inference.classifier import Answer, Classifier, load
 from plusx.inference.predict import doubt_below, normalise, predict, score
+from plusx.inference.robustness import accuracy_under_corruptions
 
-__all__ = ["Answer", "Classifier", "doubt_below", "load", "normalise", "predict", "score"]
+__all__ = [
+    "Answer",
+    "Classifier",
+    "accuracy_under_corruptions",
+    "doubt_below",
+    "load",
+    "normalise",
+    "predict",
+    "score",
+]

@@ -95,11 +95,14 @@ class Classifier(nn.Module):
 
     def read(self, pictures: Picture | Sequence[Picture]) -> np.ndarray:
         """What the network gets to see of pictures, see `predict`: uint8 (N, size, size, 3)."""
+        size = self.card.input_size
         if isinstance(pictures, np.ndarray) and pictures.ndim == 4:
+            if pictures.dtype == np.uint8 and pictures.shape[1:] == (size, size, 3):
+                return pictures.copy()
             pictures = list(pictures)
         elif isinstance(pictures, (str, Path, Image.Image, np.ndarray)):
             pictures = [pictures]
-        images = np.empty((len(pictures), self.card.input_size, self.card.input_size, 3), np.uint8)
+        images = np.empty((len(pictures), size, size, 3), np.uint8)
         with counting(Console(stderr=True), "reading pictures", len(pictures)) as show:
             for number, picture in enumerate(pictures):
                 images[number] = self._read_one(picture)

@@ -25,7 +25,7 @@ def draw_curves(run: RunFiles, theme: Theme) -> bytes:
     result = run.result
     with applied(theme):
         figure = Figure(figsize=(WIDTH, 6.6), layout=padded())
-        _title(figure, f"{result['recipe']} · {result['model']} · seed {result['seed']}")
+        title(figure, f"{result['recipe']} · {result['model']} · seed {result['seed']}")
         accuracy, loss, rate = figure.subplots(3, 1, sharex=True, height_ratios=(5, 4, 1.1))
         _draw_lines(accuracy, run, "accuracy", "{:.2%}", theme)
         _draw_lines(loss, run, "loss", "{:.3f}", theme)
@@ -48,10 +48,10 @@ def _draw_lines(axes: Axes, run: RunFiles, quantity: str, number: str, theme: Th
             last = points[-1][1]
             ends.append((last, f"{split} {number.format(last).replace('%', ' %')}", colour))
     axes.set_title(quantity, loc="left", color=theme.muted, fontsize=10)
-    _label_ends(axes, ends)
+    label_ends(axes, ends)
 
 
-def _label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
+def label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
     """Name each line (last value, name, colour) at its right end, apart enough to be read."""
     low, high = axes.get_ylim()
     ends = sorted(ends)
@@ -83,7 +83,7 @@ def draw_confusion(summary: Summary, theme: Theme) -> bytes:
     size = float(np.clip(130 / count, 6, 9.5))
     with applied(theme):
         figure = Figure(figsize=(side, side), layout=padded())
-        _title(figure, "What each class was taken for, in % of its pictures")
+        title(figure, "What each class was taken for, in % of its pictures")
         axes = figure.add_subplot()
         colours = LinearSegmentedColormap.from_list("confusion", [theme.paper, theme.test])
         # The square root lifts the small off-diagonal shares, which are what one looks for here.
@@ -139,7 +139,7 @@ def draw_mistakes(summary: Summary, pictures: np.ndarray, theme: Theme) -> bytes
     height = _HEADER + rows * (_SIDE + _CAPTION) + _MARGIN
     with applied(theme):
         figure = Figure(figsize=(width / DPI, height / DPI))
-        _title(figure, _mistakes_title(summary), x=_MARGIN / width, y=1 - 40 / height)
+        title(figure, _mistakes_title(summary), x=_MARGIN / width, y=1 - 40 / height)
         for place, mistake in enumerate(shown):
             row, column = divmod(place, _COLUMNS)
             left = _MARGIN + column * (_SIDE + _GAP)
@@ -167,5 +167,6 @@ def _draw_mistake(axes: Axes, mistake: Mistake, picture: np.ndarray, theme: Them
     axes.text(0, -0.18, f"true: {shorten(mistake.true, 14)}", color=theme.ink, **place)
 
 
-def _title(figure: Figure, text: str, x: float = 0.02, y: float | None = None) -> None:
+def title(figure: Figure, text: str, x: float = 0.02, y: float | None = None) -> None:
+    """Write a figure's title at its upper left, at most 70 characters of it."""
     figure.suptitle(shorten(text, 70), x=x, y=y, ha="left", va="top", fontsize=12, weight="bold")

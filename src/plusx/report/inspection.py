@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from plusx.data import Dataset, sizes_of
-from plusx.report.page import count, data_uri
+from plusx.report.page import data_uri, fill
 
 SHOWN = 10  # pictures of each class
 GAP = 4  # pixels between them
@@ -33,18 +32,11 @@ def render_inspection(dataset: Dataset, sizes: str) -> str:
         dataset: as `plusx.data.load_folder` made it.
         sizes: see `size_range`.
     """
-    environment = Environment(
-        loader=PackageLoader("plusx.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"count": count}
     record = dataset.record
     images = np.concatenate([dataset.train_images, dataset.test_images])
     labels = np.concatenate([dataset.train_labels, dataset.test_labels])
-    return environment.get_template("inspection.html.jinja").render(
+    return fill(
+        "inspection.html.jinja",
         record=record,
         sizes=sizes,
         total=sum(sum(counts.values()) for counts in record["counts"].values()),

@@ -33,7 +33,7 @@ def by_class(confusion: np.ndarray) -> list[ClassMeasures]:
     ]
 
 
-def _share(part: int, whole: int) -> float:
+def _share(part: float, whole: float) -> float:
     return float(part / whole) if whole else float("nan")
 
 
@@ -47,17 +47,50 @@ def top(labels: np.ndarray, probabilities: np.ndarray, count: int) -> float:
     return float((likeliest == labels[:, None]).any(1).mean())
 
 
+class Bin(NamedTuple):
+    """Answers of about the same confidence; the means are NaN where there is none."""
+
+    low: float
+    """Confidence, 0…1, from which on an answer belongs here."""
+    high: float
+    pictures: int
+    confidence: float
+    """Mean of the answers' confidence, the largest probability."""
+    accuracy: float
+    """How many of them are right, 0…1."""
+
+
+def reliability(labels: np.ndarray, probabilities: np.ndarray) -> list[Bin]:
+    """Sort answers into 15 bins of equal width by confidence: is what is 80 % sure right in 80 %?
+
+    Args:
+        labels: true classes, int (N,).
+        probabilities: float (N, classes).
+
+    >>> bins = reliability(np.array([0, 0, 1]), np.array([[0.9, 0.1]] * 3))
+    >>> bins[13].pictures, round(bins[13].confidence, 3), round(bins[13].accuracy, 3)
+    (3, 0.9, 0.667)
+    """
+    confidence, right = probabilities.max(1).astype(float), probabilities.argmax(1) == labels
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    counts, sure, hits = (
+        np.bincount(bins, weights, minlength=BINS) for weights in (None, confidence, right.astype(float))
+    )
+    return [
+        Bin(i / BINS, (i + 1) / BINS, int(counts[i]), _share(sure[i], counts[i]), _share(hits[i], counts[i]))
+        for i in range(BINS)
+    ]
+
+
 def calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> float:
     """How far confidence and accuracy lie apart on average (expected calibration error, Guo et al. 2017).
 
-    Answers are sorted into 15 bins of equal width by their confidence, the largest probability; the error is
-    the mean over the answers of |accuracy − confidence| of their bin. arXiv 1706.04599, equation 3.
+    The mean over the answers of |accuracy − confidence| of their bin, see `reliability`. arXiv 1706.04599,
+    equation 3.
 
     >>> sure = np.array([[0.9, 0.1]] * 10)
     >>> round(calibration_error(np.array([0] * 6 + [1] * 4), sure), 6)  # 90 % sure, 60 % right
     0.3
     """
-    confidence, right = probabilities.max(1), probabilities.argmax(1) == labels
-    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    sums = np.bincount(bins, right.astype(float) - confidence, minlength=BINS)
-    return float(np.abs(sums).sum() / len(labels))
+    filled = [of for of in reliability(labels, probabilities) if of.pictures]
+    return sum(of.pictures * abs(of.accuracy - of.confidence) for of in filled) / len(labels)

@@ -9,15 +9,17 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+import plusx
+from plusx.report.intervals import wilson_interval
 from plusx.report.run_files import RunFiles
-from plusx.report.summary import Summary, wilson_interval
+from plusx.report.summary import Summary
 
 Drawings = Mapping[str, Mapping[str, bytes]]
 """Theme name → figure name → PNG."""
 
 
-def render_page(run: RunFiles, summary: Summary, drawings: Drawings) -> str:
-    """Fill the template with a run's files, its summary and its figures in both themes."""
+def fill(template: str, **values: Any) -> str:
+    """Fill a template of this room; every text in it is escaped, and what it lacks is an error."""
     environment = Environment(
         loader=PackageLoader("plusx.report"),
         autoescape=True,
@@ -26,9 +28,15 @@ def render_page(run: RunFiles, summary: Summary, drawings: Drawings) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"percent": percent, "count": count, "duration": duration, "mebibytes": mebibytes}
+    return environment.get_template(template).render(version=plusx.__version__, **values)
+
+
+def render_page(run: RunFiles, summary: Summary, drawings: Drawings) -> str:
+    """Fill the template with a run's files, its summary and its figures in both themes."""
     result = run.result
     reported_correct = round(result["test_accuracy"] * summary.total)
-    return environment.get_template("page.html.jinja").render(
+    return fill(
+        "page.html.jinja",
         result=result,
         epochs=run.epochs,
         has_validation=any(row["validation_accuracy"] is not None for row in run.epochs),
@@ -39,7 +47,7 @@ def render_page(run: RunFiles, summary: Summary, drawings: Drawings) -> str:
         figures={theme: {name: data_uri(png) for name, png in of.items()} for theme, of in drawings.items()},
         alternatives={
             "curves": _describe_curves(run),
-            "confusion": _describe_confusion(summary),
+            "confusion": describe_confusion(summary),
             "mistakes": _describe_mistakes(summary),
         },
         terminal=None if run.terminal is None else inline_svg(run.terminal),
@@ -132,7 +140,8 @@ def _describe_curves(run: RunFiles) -> str:
     )
 
 
-def _describe_confusion(summary: Summary) -> str:
+def describe_confusion(summary: Summary) -> str:
+    """The confusion matrix in a sentence, for those who don't see it."""
     worst = max(summary.class_rows, key=lambda row: row.confused)
     if worst.confused_with is None:
         return f"Confusion matrix of {len(summary.classes)} classes without a mistake."

@@ -31,10 +31,23 @@ class Theme:
     test: str
     train: str
     validation: str
+    others: tuple[str, ...]
+    """Where there are more lines than three."""
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """The colours of lines that are alike, in the order in which they are taken."""
+        return (self.test, self.train, self.validation, *self.others)
 
 
-LIGHT = Theme("light", "#ffffff", "#1c2430", "#5a6675", "#e3e7ec", "#0072b2", "#b34700", "#00795a")
-DARK = Theme("dark", "#14181e", "#e8ecf1", "#a3aebb", "#2c343e", "#56b4e9", "#f0a04b", "#3ccf9f")
+LIGHT = Theme(
+    *("light", "#ffffff", "#1c2430", "#5a6675", "#e3e7ec", "#0072b2", "#b34700", "#00795a"),
+    others=("#9c3d77", "#7a6400", "#5a6675"),
+)
+DARK = Theme(
+    *("dark", "#14181e", "#e8ecf1", "#a3aebb", "#2c343e", "#56b4e9", "#f0a04b", "#3ccf9f"),
+    others=("#e39bc4", "#e6d34d", "#a3aebb"),
+)
 
 
 @contextmanager

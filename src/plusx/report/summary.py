@@ -1,9 +1,7 @@
-"""The figures behind the pictures: confusion, accuracy of each class, an honest interval, worst mistakes."""
+"""The figures behind the pictures: confusion, accuracy of each class, worst mistakes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
-from statistics import NormalDist
 
 import numpy as np
 
@@ -118,31 +116,6 @@ def most_confident_mistakes(labels: np.ndarray, probabilities: np.ndarray) -> np
     """
     wrong = np.flatnonzero(probabilities.argmax(axis=1) != labels)
     return wrong[np.argsort(-probabilities.max(axis=1)[wrong], kind="stable")]
-
-
-def wilson_interval(correct: int, total: int, level: float = 0.95) -> tuple[float, float]:
-    """Interval that holds the true accuracy with probability `level` (Wilson 1927, score method).
-
-    With p = correct/total, n = total and z the normal quantile, it is
-    (p + z²/2n ± z √(p(1−p)/n + z²/4n²)) / (1 + z²/n); unlike p ± z √(p(1−p)/n) it stays in 0…1.
-
-    Raises:
-        ValueError: not 0 ≤ correct ≤ total with total > 0.
-
-    >>> [round(bound, 4) for bound in wilson_interval(9300, 10000)]
-    [0.9248, 0.9348]
-    """
-    if not 0 <= correct <= total or total == 0:
-        raise ValueError(f"{correct} right out of {total} pictures is impossible")
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    p, n = correct / total, total
-    centre = p + z**2 / (2 * n)
-    half = z * sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    scale = 1 + z**2 / n
-    # At the two ends the bound is exact; the formula would miss it by a rounding error.
-    low = (centre - half) / scale if correct > 0 else 0.0
-    high = (centre + half) / scale if correct < total else 1.0
-    return low, high
 
 
 def _check(
