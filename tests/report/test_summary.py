@@ -1,4 +1,4 @@
-"""The figures of the report against counts by hand and published intervals."""
+"""The figures of the report against counts by hand."""
 
 import numpy as np
 import pytest
@@ -10,31 +10,7 @@ from plusx.report.summary import (
     confusion_matrix,
     most_confident_mistakes,
     summarise,
-    wilson_interval,
 )
-
-
-# Newcombe (1998), "Two-sided confidence intervals for the single proportion", table I, method 3.
-@pytest.mark.parametrize(
-    ("correct", "total", "low", "high"),
-    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
-)
-def test_wilson_interval_equals_the_published_one(correct: int, total: int, low: float, high: float) -> None:
-    assert wilson_interval(correct, total) == pytest.approx((low, high), abs=5e-5)
-
-
-@given(st.integers(1, 10**6).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total))))
-def test_wilson_interval_holds_the_accuracy_and_mirrors(case: tuple[int, int]) -> None:
-    correct, total = case
-    low, high = wilson_interval(correct, total)
-    assert 0 <= low <= correct / total <= high <= 1
-    assert wilson_interval(total - correct, total) == pytest.approx((1 - high, 1 - low), abs=1e-9)
-
-
-@pytest.mark.parametrize(("correct", "total"), [(0, 0), (-1, 5), (6, 5)])
-def test_wilson_interval_refuses_impossible_counts(correct: int, total: int) -> None:
-    with pytest.raises(ValueError, match=f"{correct} right out of {total}"):
-        wilson_interval(correct, total)
 
 
 def test_confusion_matrix_equals_one_counted_by_hand() -> None:

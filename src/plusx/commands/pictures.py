@@ -50,12 +50,20 @@ def labels_of(run_or_weights: Path, dataset: data.Dataset, card: Card) -> np.nda
 
 
 def remarks_on(run_or_weights: Path, dataset: data.Dataset) -> list[str]:
-    """What the reader of figures on these pictures should know, a line each."""
+    """What the reader of figures on these pictures should know, a line each.
+
+    Raises:
+        UserError: if the run's record of its pictures is damaged.
+    """
     record, written = dataset.record, run_or_weights / "data.json"
     if not record or not written.exists():
         return []
-    trained_on = json.loads(written.read_text(encoding="utf-8"))
-    if trained_on["folder"] != record["folder"] or trained_on["content"] == record["content"]:
+    try:
+        trained_on = json.loads(written.read_text(encoding="utf-8"))
+        folder, content = trained_on["folder"], trained_on["content"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{written} can't be read ({error}); use another copy of the run") from error
+    if folder != record["folder"] or content == record["content"]:
         return []
     return [
         f"the pictures in {record['folder']} changed since the run was trained, so that some of these may "

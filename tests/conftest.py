@@ -1,0 +1,107 @@
+"""What tests of several rooms share: pages of HTML, and the directory of a finished run."""
+
+import json
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plusx.train import load_recipe
+from plusx.train.recipe import to_toml
+
+VOID = {"meta", "link", "source", "img", "br"}
+
+
+class Page(HTMLParser):
+    """Collects what the tests ask about and fails on tags that aren't closed in order."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.values: list[float | str] = []
+        self.text = ""
+        self.feed(html)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "data":
+            self.values.append(float(dict(attrs)["value"] or "nan"))
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.text += data.replace("\xa0", " ")
+
+
+@pytest.fixture
+def parse() -> type[Page]:
+    """Read a page of HTML."""
+    return Page
+
+
+@pytest.fixture
+def assert_loads_nothing() -> Callable[[str], None]:
+    """Fail if a page would fetch anything, or run anything."""
+
+    def check(html: str) -> None:
+        page = Page(html)
+        names = [tag for tag, _ in page.tags]
+        assert {"script", "iframe", "object", "embed"}.isdisjoint(names)
+        for tag, attributes in page.tags:
+            for name in ("src", "srcset", "href", "xlink:href", "action", "poster"):
+                if name in attributes:
+                    assert re.match("#|data:", attributes[name] or ""), (tag, attributes[name])
+        assert re.findall(r"url\((?!#|[\"']?data:)[^)]*\)|@import|@font-face", html) == []
+        assert not re.search(r"""["'(]\s*https?://(?!www\.w3\.org/)""", html)
+
+    return check
+
+
+@pytest.fixture
+def finished_run(tmp_path: Path) -> Callable[..., Path]:
+    """Write the files of a run on the sample that ends at an accuracy, by the fast recipe but some settings."""
+
+    def write(name: str, accuracy: float, record: dict[str, Any] | None = None, **settings: Any) -> Path:
+        run = tmp_path / name
+        run.mkdir()
+        chosen = {"data.source": "sample"} | {key.replace("__", "."): v for key, v in settings.items()}
+        recipe = load_recipe("fast", chosen)
+        (run / "recipe.toml").write_text(to_toml(recipe), encoding="utf-8")
+        rows = [epoch_row(epoch, accuracy) for epoch in range(1, recipe.training.epochs + 1)]
+        (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        result = {
+            **{"recipe": "fast", "model": recipe.model.name, "parameters": 1936288, "engine": "auto"},
+            **{"epochs": recipe.training.epochs, "seed": recipe.training.seed, "device": "cpu"},
+            **{"test_accuracy": accuracy, "test_accuracy_tta": None, "train_accuracy": 0.9},
+            **{"seconds": {"train": 75.0}, "images_per_second": 2000.0, "peak_memory_bytes": 2**30},
+            **{"plusx_version": "0.1.0", "torch_version": "2.13.0"},
+        }
+        (run / "result.json").write_text(json.dumps(result))
+        (run / "environment.json").write_text(json.dumps({"processor": "abacus", "threads": 2}))
+        if record:
+            (run / "data.json").write_text(json.dumps(record))
+        return run
+
+    return write
+
+
+def epoch_row(epoch: int, accuracy: float) -> dict[str, Any]:
+    """A line of `metrics.jsonl`."""
+    return {
+        **{"epoch": epoch, "learning_rate": 0.1, "train_loss": 1 / epoch, "train_accuracy": accuracy},
+        **{"test_loss": 1 / epoch, "test_accuracy": accuracy, "validation_loss": None},
+        **{"validation_accuracy": None, "seconds_train": 7.5, "seconds_evaluate": 1.0},
+        **{"images_per_second": 2000.0},
+    }
