@@ -71,7 +71,7 @@ def assert_loads_nothing() -> Callable[[str], None]:
 
 @pytest.fixture
 def finished_run(tmp_path: Path) -> Callable[..., Path]:
-    """Write the files of a run on the sample that ends at an accuracy, by the fast recipe but some settings."""
+    """Write the files of a run on the sample that ends at an accuracy: the fast recipe with some changes."""
 
     def write(name: str, accuracy: float, record: dict[str, Any] | None = None, **settings: Any) -> Path:
         run = tmp_path / name
