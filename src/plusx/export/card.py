@@ -94,8 +94,9 @@ def _read(run: Path | None, name: str) -> dict[str, Any] | None:
 
 def _figures(classifier: Classifier, measured: Measured) -> dict[str, Any]:
     """Everything that the test set says, as the template shows it."""
-    from plusx.report.measures import by_class, calibration_error  # the report draws: slow to import
-    from plusx.report.summary import confusion_matrix, wilson_interval
+    from plusx.report.intervals import wilson_interval  # the report draws: slow to import
+    from plusx.report.measures import by_class, calibration_error
+    from plusx.report.summary import confusion_matrix
 
     labels, probabilities = measured.labels, measured.probabilities
     surest, answers = probabilities.max(1), probabilities.argmax(1)
