@@ -119,6 +119,14 @@ def test_the_test_pictures_are_the_same_only_if_folder_or_content_and_the_split_
     assert difference["reason"] == reason
 
 
+def test_shards_which_list_no_files_are_the_same_by_their_content(finished_run: MakeRun) -> None:
+    own = {key: value for key, value in record().items() if key != "split"}
+    runs = [finished_run(name, 0.5, own | {"content": name[0]}) for name in ("a1", "a2", "b")]
+    first, second, other = read_runs(runs)
+    assert same_pictures(first, second)
+    assert not same_pictures(first, other)
+
+
 def test_the_sample_and_cifar10_are_different_pictures(finished_run: MakeRun) -> None:
     sample, cifar10 = read_runs([finished_run("a", 0.9), finished_run("b", 0.9, data__source="cifar10")])
     assert (sample.test_pictures, cifar10.test_pictures) == (200, 10_000)

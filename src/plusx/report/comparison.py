@@ -189,14 +189,15 @@ def _read(directory: Path) -> Run:
 def same_pictures(first: Run, second: Run) -> bool:
     """Whether both were tested on the same pictures, in the same order.
 
-    Of a folder they are if it was split in the same way, and its content is the same or, since pictures read
-    at another size have other content, its place is.
+    A user's pictures are if their content is the same, and they were split in the same way. Pictures of a
+    folder that were read at another size have other content; then the same files in the same place will do.
     """
     a, b = first.record, second.record
     if not a or not b:
         return not a and not b and first.test_pictures == second.test_pictures
-    return a["split"]["test"] == b["split"]["test"] and (
-        a["content"] == b["content"] or a["folder"] == b["folder"]
+    files, others = (of.get("split", {}).get("test") for of in (a, b))  # shards don't list theirs
+    return files == others and (
+        a["content"] == b["content"] or (files is not None and a["folder"] == b["folder"])
     )
 
 

@@ -32,8 +32,8 @@ def draw_reliability(bins: Sequence[Bin], theme: Theme) -> bytes:
         along: dict[str, Any] = {"rotation": 45, "transform_rotates_text": True, "rotation_mode": "anchor"}
         upper.text(0.03, 0.05, "as often right as sure", color=theme.muted, **along)
         spread = np.abs(ends.T - np.array(right))
-        upper.errorbar(sure, right, spread, color=theme.test, marker="o", elinewidth=1.2, markeredgewidth=0)
-        upper.set(xlim=(0, 1), ylim=(0, 1.02))
+        upper.errorbar(sure, right, spread, color=theme.test, fmt="o", elinewidth=1.2, markeredgewidth=0)
+        upper.set(xlim=(0, 1), ylim=(-0.02, 1.02))
         upper.set_title("right", loc="left", color=theme.muted, fontsize=10)
         upper.yaxis.set_major_formatter(_PERCENT)
         edges = [of.low for of in bins] + [bins[-1].high]
