@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from plusx.errors import UserError
-from plusx.report.comparison import compare, read_runs, same_pictures, to_json
+from plusx.report.comparison import compare, to_json
 from plusx.report.comparison_page import render_comparison
+from plusx.report.finished import read_runs, same_pictures
 from plusx.report.intervals import paired_interval, unpaired_interval, welch_interval
 
 MakeRun = Callable[..., Path]

@@ -23,7 +23,8 @@ from plusx.models.weights import WEIGHTS_FILE
 from plusx.train.display import clock
 
 if TYPE_CHECKING:
-    from plusx.report.comparison import Comparison, Run
+    from plusx.report.comparison import Comparison
+    from plusx.report.finished import Run
 
 
 def compare(
@@ -38,10 +39,11 @@ def compare(
     """Put runs side by side: settings that differ, accuracies, and how sure each difference is."""
     from plusx.report import comparison
     from plusx.report.comparison_page import render_comparison
+    from plusx.report.finished import read_runs
     from plusx.train.directory import environment
 
     where = resolve_device(device)
-    found = comparison.read_runs(runs)
+    found = read_runs(runs)
     right, reasons = _evaluated(found, data_dir, where)
     compared = comparison.compare(found, right, reasons)
     console = Console(stderr=as_json)
@@ -59,7 +61,7 @@ def _evaluated(
     runs: "list[Run]", data_dir: Path | None, device: torch.device
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Whether each test picture is named right, by run; and for the runs that can't be evaluated, why."""
-    from plusx.report.comparison import same_pictures
+    from plusx.report.finished import same_pictures
 
     first = runs[0]
     alike = [run for run in runs if same_pictures(first, run)]

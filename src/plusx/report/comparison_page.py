@@ -7,8 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from plusx.report.comparison import Comparison, Run
+from plusx.report.comparison import Comparison
 from plusx.report.figures import title
+from plusx.report.finished import Run
 from plusx.report.page import data_uri, fill, percent
 from plusx.report.style import DARK, LIGHT, WIDTH, Theme, applied, padded, shorten, to_png
 
