@@ -5,6 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
+from plusx.data import progress
 from plusx.data.progress import counting, redraws
 from plusx.train import choose_mode
 
@@ -15,13 +16,20 @@ from plusx.train import choose_mode
         (Console(file=io.StringIO(), force_terminal=True, _environ={"TERM": "xterm"}), True),
         (Console(file=io.StringIO(), force_terminal=True, _environ={"TERM": "dumb"}), False),
         (Console(file=io.StringIO(), force_terminal=False), False),
-        (Console(file=io.StringIO(), force_jupyter=True), True),
     ],
 )
-def test_a_terminal_and_a_notebook_are_drawn_on(console: Console, drawn: bool) -> None:
+def test_a_terminal_is_drawn_on(console: Console, drawn: bool) -> None:
     assert redraws(console) == drawn
     assert choose_mode(console, quiet=False) == ("live" if drawn else "plain")
     assert choose_mode(console, quiet=True) == "quiet"
+
+
+@pytest.mark.parametrize("widgets", [None, "ipywidgets"])
+def test_a_notebook_is_drawn_on_if_it_has_widgets(widgets: str | None, monkeypatch) -> None:
+    monkeypatch.setattr(progress, "find_spec", lambda name: widgets)
+    notebook = Console(file=io.StringIO(), force_jupyter=True)
+    assert redraws(notebook) == (widgets is not None)
+    assert choose_mode(notebook, quiet=False) == ("live" if widgets else "plain")
 
 
 def test_on_a_terminal_a_bar_counts_and_elsewhere_nothing_is_shown() -> None:

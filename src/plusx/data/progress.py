@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 from rich.console import Console
 from rich.progress import (
@@ -23,8 +24,10 @@ def say(console: Console, line: str) -> None:
 
 
 def redraws(console: Console) -> bool:
-    """Whether what stands there can be drawn anew: on a terminal and in a notebook."""
-    return console.is_jupyter or (console.is_terminal and not console.is_dumb_terminal)
+    """Whether what stands there can be drawn anew: on a terminal, and in a notebook that has ipywidgets."""
+    if console.is_jupyter:
+        return find_spec("ipywidgets") is not None
+    return console.is_terminal and not console.is_dumb_terminal
 
 
 @contextmanager

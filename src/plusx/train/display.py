@@ -148,7 +148,9 @@ class Display:
 
     def svg(self) -> str:
         """The last screen as an SVG picture, the same for every mode."""
-        recorder = Console(record=True, width=100, file=io.StringIO(), force_terminal=True)
+        recorder = Console(
+            record=True, width=100, file=io.StringIO(), force_terminal=True, force_jupyter=False
+        )
         recorder.print(Text(f"$ plusx train {self.recipe.name}", style="bold"))
         recorder.print(self._screen(bars=False))
         return recorder.export_svg(title="plusx")
