@@ -156,6 +156,10 @@ def test_the_figures_of_the_walk_through_are_those_of_its_runs(document: str) ->
     for name in ("pets", "pets-fresh"):
         seeds = [accuracy(f"{name}-{seed}") for seed in range(3)]
         assert f"{mean(seeds):.1f} ± {stdev(seeds):.1f} %" in text
+    measured = json.loads((ROOT / "docs/results/evaluate/cifar10.json").read_text(encoding="utf-8"))
+    noise = measured["corruptions"]["gaussian_noise"]["accuracies"][0]
+    for share in (measured["test_accuracy"], measured["test_accuracy_corrupted"], noise):
+        assert f"{100 * share:.2f} %" in text
 
 
 @pytest.mark.parametrize("document", ["docs/explain.md", "docs/explain.zh-CN.md"])
