@@ -5,6 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plusx.data import Augmentation, Draws, cutout, mirror, reflect_crop, shrink
+from plusx.data.policy import trivial
+from plusx.data.resize import resized_crop
 
 CHANNELS_LAST = torch.channels_last
 
@@ -159,7 +161,41 @@ def test_nothing_asked_nothing_done():
     assert torch.equal(augmentation(pictures, draws), pictures)
 
 
-@pytest.mark.parametrize("wrong", [{"mirror": "always"}, {"crop": -1}, {"cutout": -1}, {"light": -0.1}])
+def test_new_kinds_of_chance_leave_the_older_draws_as_they_were():
+    plain = Augmentation("random", crop=2, cutout=4, light=0.2).draw(50, 32, 32, seed=3, epoch=1)
+    more = Augmentation("random", 2, 4, 0.2, resized_crop=0.3, policy="trivial")
+    draws = more.draw(50, 32, 32, seed=3, epoch=1)
+    for name in ("offsets", "mirrored", "centers", "light"):
+        assert torch.equal(getattr(plain, name), getattr(draws, name))
+    assert plain.boxes is plain.operations is None
+    again = more.draw(50, 32, 32, seed=3, epoch=1)
+    assert torch.equal(draws.boxes, again.boxes)
+    assert torch.equal(draws.operations, again.operations)
+
+
+def test_the_resized_crop_comes_first_and_the_policy_on_its_own():
+    augmentation = Augmentation("random", crop=2, resized_crop=0.3, policy="trivial")
+    draws = augmentation.draw(20, 16, 16, seed=0, epoch=0)
+    pictures = torch.randn(20, 3, 16, 16)
+    moved = resized_crop(pictures, draws.boxes)
+    expected = slow(moved.numpy(), draws, 2, 0)
+    np.testing.assert_array_equal(augmentation(pictures, draws).numpy(), expected)
+    raw = torch.randint(256, (20, 16, 16, 3), dtype=torch.uint8)
+    assert torch.equal(augmentation.change(raw, draws), trivial(raw, draws.operations))
+    assert torch.equal(Augmentation().change(raw, Draws()), raw)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"mirror": "always"},
+        {"crop": -1},
+        {"cutout": -1},
+        {"light": -0.1},
+        {"resized_crop": 1.1},
+        {"policy": "auto"},
+    ],
+)
 def test_a_wrong_setting_is_an_error(wrong):
     with pytest.raises(ValueError, match="got Augmentation"):
         Augmentation(**wrong)

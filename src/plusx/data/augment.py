@@ -15,23 +15,29 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from plusx.data.policy import draw_operations, trivial
+from plusx.data.resize import draw_boxes, resized_crop
+
 
 @dataclass(frozen=True)
 class Draws:
     """What chance decided for each of n pictures, on the CPU; None for what is not done at all.
 
     `offsets` (n, 2): row and column where the crop begins in the padded picture; `mirrored` (n,), bool;
-    `centers` (n, 2): row and column of the cutout's middle; `light` (n, 2): contrast and brightness.
+    `centers` (n, 2): row and column of the cutout's middle; `light` (n, 2): contrast and brightness;
+    `boxes` (n, 4): see `draw_boxes`; `operations` (n, 2): see `draw_operations`.
     """
 
     offsets: Tensor | None = None
     mirrored: Tensor | None = None
     centers: Tensor | None = None
     light: Tensor | None = None
+    boxes: Tensor | None = None
+    operations: Tensor | None = None
 
     def __getitem__(self, index: Tensor) -> "Draws":
         """Return the draws of the pictures that `index` selects."""
-        parts = (self.offsets, self.mirrored, self.centers, self.light)
+        parts = (self.offsets, self.mirrored, self.centers, self.light, self.boxes, self.operations)
         return Draws(*(None if part is None else part[index] for part in parts))
 
 
@@ -43,7 +49,9 @@ class Augmentation:
     picture once, then the other side at every epoch, so that two epochs in a row show both: Jordan, arXiv
     2404.00498, section 3.6). `cutout` is the hidden square's side in pixels. `light` is the
     largest change of contrast and of brightness: 0.2 multiplies a normalised picture by 0.8 … 1.2 and adds
-    −0.2 … 0.2.
+    −0.2 … 0.2. `resized_crop` is the smallest share of a picture's area that is enlarged to the whole of it
+    (`draw_boxes`), 0 for none. `policy` "trivial" is TrivialAugment; it needs pictures as they were before
+    they were normalised, and so is a call of its own, `change`.
 
     >>> augmentation = Augmentation(mirror="alternating", crop=2)
     >>> draws = augmentation.draw(50, 32, 32, seed=1, epoch=3)
@@ -57,14 +65,21 @@ class Augmentation:
     crop: int = 0
     cutout: int = 0
     light: float = 0.0
+    resized_crop: float = 0.0
+    policy: Literal["none", "trivial"] = "none"
 
     def __post_init__(self) -> None:
-        """Raise `ValueError` for an unknown mirror or a negative size."""
+        """Raise `ValueError` for an unknown mirror or policy, a negative size or a part above the whole."""
         if (
             self.mirror not in ("none", "random", "alternating")
-            or min(self.crop, self.light, self.cutout) < 0
+            or self.policy not in ("none", "trivial")
+            or min(self.crop, self.light, self.cutout, self.resized_crop) < 0
+            or self.resized_crop > 1
         ):
-            raise ValueError(f'mirror is "none", "random" or "alternating", others ≥ 0; got {self}')
+            raise ValueError(
+                'mirror is "none", "random" or "alternating", policy "none" or "trivial", others ≥ 0 and '
+                f"resized_crop ≤ 1; got {self}"
+            )
 
     def draw(self, count: int, height: int, width: int, *, seed: int, epoch: int) -> Draws:
         """Draw for `count` pictures all that an epoch (from 0) needs; the same arguments give the same draws.
@@ -88,13 +103,24 @@ class Augmentation:
         if self.light:
             change = self.light * (2 * torch.rand(count, 2, generator=generator) - 1)
             light = torch.tensor([1.0, 0.0]) + change
-        return Draws(offsets, mirrored, centers, light)
+        boxes = operations = None
+        if self.resized_crop:
+            boxes = draw_boxes(count, height, width, self.resized_crop, generator)
+        if self.policy == "trivial":
+            operations = draw_operations(count, generator)
+        return Draws(offsets, mirrored, centers, light, boxes, operations)
+
+    def change(self, pictures: Tensor, draws: Draws) -> Tensor:
+        """Apply the policy, before pictures are normalised: uint8 (N, H, W, 3) → the same."""
+        return pictures if draws.operations is None else trivial(pictures, draws.operations)
 
     def __call__(self, pictures: Tensor, draws: Draws) -> Tensor:
-        """Apply the draws to pictures (N, C, H, W): crop, mirror, light, cutout, in this order.
+        """Apply the draws to pictures (N, C, H, W): resized crop, crop, mirror, light, cutout, in this order.
 
         Crop and mirror together move every pixel just once.
         """
+        if draws.boxes is not None:
+            pictures = resized_crop(pictures, draws.boxes)
         if draws.offsets is not None or draws.mirrored is not None:
             pictures = _pick(pictures, *_source(pictures, draws.offsets, self.crop, draws.mirrored))
         if draws.light is not None:
