@@ -1,4 +1,4 @@
-"""`plusx bench ops`, `plusx bench train` and `plusx bench scaling`."""
+"""`plusx bench ops`, `plusx bench train`, `plusx bench data` and `plusx bench scaling`."""
 
 import json
 import sys
@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console, RenderableType
 
+from plusx.bench.loading import bench_loading
 from plusx.bench.operations import bench_operations
 from plusx.bench.scaling import bench_scaling
 from plusx.bench.steps import NETWORKS, bench_steps
@@ -74,6 +75,17 @@ def scaling(out: Out = Path("runs/bench"), rounds: Rounds = 5, as_json: Json = F
     with Console(stderr=True).status("measuring") as status:
         result = bench_scaling(rounds, say=lambda line: status.update(f"measuring {line}"))
     _deliver(out, "scaling", result, scaling_tables(result), draw_scaling(result), as_json)
+
+
+@app.command("data")
+def data(out: Out = Path("runs/bench"), rounds: Rounds = 3, as_json: Json = False) -> None:
+    """Reading pictures from a folder, from shards and over HTTP, beside what training takes of them."""
+    from plusx.bench.show_loading import draw_loading, loading_table
+
+    out.mkdir(parents=True, exist_ok=True)
+    with Console(stderr=True).status("measuring") as status:
+        result = bench_loading(rounds, say=lambda line: status.update(f"measuring {line}"))
+    _deliver(out, "data", result, loading_table(result), draw_loading(result), as_json)
 
 
 def _deliver(

@@ -46,7 +46,7 @@ def bench_steps(
     for name in networks:
         say(name)
         N, size = NETWORKS[name]
-        times = alternate({way: _step(name, N, size, *how) for way, how in ways.items()}, rounds)
+        times = alternate({way: _timed_step(name, N, size, *how) for way, how in ways.items()}, rounds)
         for way, seconds in times.items():
             s = spread(seconds)
             rows.append(
@@ -63,9 +63,10 @@ def bench_steps(
     return {"threads": torch.get_num_threads(), "precision": str(best).removeprefix("torch."), "rows": rows}
 
 
-def _step(
+def training_step(
     name: str, N: int, size: int, engine: str, layout: torch.memory_format, precision: torch.dtype
-) -> Callable[[], float]:
+) -> Callable[[], None]:
+    """Forward, loss and backward of a network on N random pictures of size × size pixels, to be called."""
     torch.manual_seed(0)
     model: nn.Module = create_model(name, num_classes=10).to(memory_format=layout)  # type: ignore[call-overload]
     pictures = torch.randn(N, 3, size, size).contiguous(memory_format=layout)
@@ -80,4 +81,11 @@ def _step(
             loss = ops.cross_entropy(model(pictures), labels)
         loss.backward()
 
+    return step
+
+
+def _timed_step(
+    name: str, N: int, size: int, engine: str, layout: torch.memory_format, precision: torch.dtype
+) -> Callable[[], float]:
+    step = training_step(name, N, size, engine, layout, precision)
     return lambda: timed(step)
