@@ -160,6 +160,14 @@ def test_the_figures_of_the_walk_through_are_those_of_its_runs(document: str) ->
     noise = measured["corruptions"]["gaussian_noise"]["accuracies"][0]
     for share in (measured["test_accuracy"], measured["test_accuracy_corrupted"], noise):
         assert f"{100 * share:.2f} %" in text
+    loading = json.loads((ROOT / "docs/results/own-pictures/bench-data.json").read_text(encoding="utf-8"))
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    for rates in zip(
+        *([r for r in loading["rows"] if r["network"] == n] for n in loading["waiting"]), strict=True
+    ):
+        fast, deep = (f"{row['pictures_per_second'][0]:,.0f}" for row in rates)
+        assert any(re.search(rf"\| {fast} \S+ \| {deep} \S+ \|", line) for line in lines)
+    assert any(all(f"{100 * w:.1f} %" in line for w in loading["waiting"].values()) for line in lines)
 
 
 @pytest.mark.parametrize("document", ["docs/explain.md", "docs/explain.zh-CN.md"])

@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
-from plusx.bench import bench_operations, bench_steps
+from plusx.bench import bench_loading, bench_operations, bench_steps
 from plusx.bench.operations import Case
+from plusx.bench.show_loading import draw_loading, loading_table
 
 
 def test_operations_are_checked_and_summed_up() -> None:
@@ -41,6 +42,23 @@ def test_steps_of_a_network(monkeypatch) -> None:
     assert [row["way"] for row in ours] == ["plusx"]
     for row in result["rows"]:
         assert row["images_per_second"] == pytest.approx(4 / row["seconds"][0], rel=0.05)
+
+
+def test_reading_is_measured_each_way_and_shown(monkeypatch) -> None:
+    monkeypatch.setattr("plusx.bench.loading.NETWORKS", {"resnet20": (4, 16)})
+    result = bench_loading(rounds=1, pictures=30)
+    ways = [row["way"] for row in result["rows"]]
+    assert len(ways) == len(set(ways)) == 5
+    assert all(row["pictures_per_second"][0] > 0 for row in result["rows"])
+    assert 0 < result["waiting"]["resnet20"] < 1
+    table = loading_table(result)
+    assert table.row_count == 6
+    takes, disk = (
+        next(row["pictures_per_second"][0] for row in result["rows"] if row["way"] == way)
+        for way in ("training takes", "shards on disk")
+    )
+    assert f"{disk / takes:.1f} ×" in list(table.columns[4].cells)
+    assert draw_loading(result).startswith(b"\x89PNG")
 
 
 def test_the_command_writes_table_json_and_picture(tmp_path) -> None:
