@@ -8,6 +8,7 @@ from typer.exceptions import TyperException
 
 import plusx
 from plusx.bench.commands import app as bench_app
+from plusx.commands.app import app as open_app
 from plusx.commands.compare import compare
 from plusx.commands.data import app as data_app
 from plusx.commands.evaluate import evaluate
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 for command in (train, evaluate, compare, predict, explain, export, models):
     app.command()(command)
+app.command("app")(open_app)
 app.add_typer(data_app, name="data")
 app.add_typer(lab_app, name="lab")
 app.add_typer(bench_app, name="bench")

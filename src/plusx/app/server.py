@@ -1,0 +1,146 @@
+"""The addresses: /en/convolution is a page, /en/convolution/parts its parts as JSON; see `plusx.app.page`."""
+
+import threading
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import anyio
+from anyio import to_thread
+from starlette.applications import Starlette
+from starlette.datastructures import QueryParams
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from plusx.app.forms import FieldError
+from plusx.app.guard import Guard
+from plusx.app.networks import Networks
+from plusx.app.page import House, Page, environment, parts, whole
+from plusx.app.pages import PAGES, titles
+from plusx.app.pictures import SHOWN, Shelf, thumbnail
+from plusx.app.texts import LANGUAGES, Language, Texts, preferred
+
+QUICK, SLOW = 4, 1
+"""How many answers of each kind are computed at a time; others wait, so memory stays bounded."""
+
+
+class Lanes:
+    """Computes in threads: quick answers beside slow ones, never behind them."""
+
+    def __init__(self) -> None:
+        """Two lanes."""
+        self._quick, self._slow = anyio.Semaphore(QUICK), anyio.Semaphore(SLOW)
+
+    async def run(self, request: Request, slow: bool, work: Callable[[], Any]) -> Any:
+        """What `work` returns; None if whoever asked is gone when its turn comes."""
+        async with self._slow if slow else self._quick:
+            if slow and await request.is_disconnected():
+                return None
+            return await to_thread.run_sync(work)
+
+
+def build(
+    *, runs: Path, data: Path | None = None, language: Language | None = None, token: str | None = None
+) -> Starlette:
+    """The application.
+
+    Args:
+        runs: the folder of the run folders.
+        data: a folder of pictures to train on.
+        language: what the pages are in until the reader switches; the browser's unless given.
+        token: who knows it may come from anywhere; None is for this machine alone.
+    """
+    environment().globals["titles"] = titles
+    house = House(Networks(runs), Shelf(), data)
+    lanes = Lanes()
+
+    def language_of(request: Request) -> Language:
+        found = request.path_params["language"]
+        if found not in LANGUAGES:
+            raise HTTPException(404)
+        return found  # type: ignore[no-any-return]
+
+    async def start(request: Request) -> Response:
+        chosen = language or preferred(request.headers.get("accept-language", ""))
+        return RedirectResponse(f"/{chosen}/", 303)
+
+    async def home(request: Request) -> Response:
+        return HTMLResponse(_home(language_of(request)))
+
+    def show(page: Page) -> Callable[[Request], Any]:
+        async def answer(request: Request) -> Response:
+            spoken = language_of(request)
+            return HTMLResponse(
+                await lanes.run(request, False, lambda: whole(page, request.query_params, house, spoken))
+            )
+
+        return answer
+
+    def renew(page: Page) -> Callable[[Request], Any]:
+        async def answer(request: Request) -> Response:
+            spoken = language_of(request)
+            slow = page.later is not None
+            return JSONResponse(
+                await lanes.run(request, slow, lambda: parts(page, request.query_params, house, spoken))
+            )
+
+        return answer
+
+    async def upload(request: Request) -> Response:
+        texts = Texts("common", language_of(request))
+        content = await request.body()
+        try:
+            name = await lanes.run(request, False, lambda: house.shelf.put(content))
+        except FieldError as fault:
+            return JSONResponse({"fault": texts(fault.key, **fault.values)})
+        return JSONResponse({"picture": name})
+
+    async def sample_picture(request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in SHOWN:
+            raise HTTPException(404)
+        return Response(thumbnail(name), media_type="image/png", headers={"Cache-Control": "max-age=86400"})
+
+    routes: list[BaseRoute] = [
+        Route("/", start),
+        Route("/{language}/", home),
+        Route("/{language}/upload", upload, methods=["POST"]),
+        Route("/sample/{name}.png", sample_picture),
+        Mount("/static", StaticFiles(directory=str(resources.files("plusx.app").joinpath("static")))),
+    ]
+    for page in PAGES.values():
+        routes.append(Route(f"/{{language}}/{page.name}", show(page)))
+        routes.append(Route(f"/{{language}}/{page.name}/parts", renew(page)))
+
+    threading.Thread(target=_warm, args=(house,), daemon=True).start()
+    return Starlette(
+        routes=routes,
+        middleware=[Middleware(Guard, token=token)],
+        exception_handlers={404: _missing, Exception: _failed},
+    )
+
+
+def _home(language: Language) -> str:
+    template = environment().get_template("home.html.jinja")
+    each = {name: Texts(name, language) for name in PAGES}
+    return template.render(t=Texts("home", language), language=language, page=None, query={}, each=each)
+
+
+def _missing(request: Request, _: Exception) -> Response:
+    return HTMLResponse('<p>404 · <a href="/">plusx</a></p>', 404)
+
+
+def _failed(request: Request, _: Exception) -> Response:
+    """A page that failed says so; the server's terminal has the traceback, and the others go on."""
+    return JSONResponse({"faults": {"page": "500"}}, 500)
+
+
+def _warm(house: House) -> None:
+    """What the first visitor would wait for."""
+    for page in PAGES.values():
+        whole(page, QueryParams(), house, "en")
