@@ -103,10 +103,12 @@ def digits(value: float, count: int = 3) -> str:
 def percent(share: float) -> str:
     """A share of one in percent with three significant digits at most.
 
-    >>> percent(0.98765), percent(0.00004), percent(1.0)
+    >>> percent(0.98765), percent(0.00004), percent(1.0), percent(0)
     ('98.8\\xa0%', '< 0.1\\xa0%', '100\\xa0%')
     """
-    if 0 < share < 0.001:
+    if share == 0:
+        return "0\u00a0%"
+    if share < 0.001:
         return "< 0.1\u00a0%"
     return f"{100 * share:.1f}\u00a0%".replace("100.0", "100")
 

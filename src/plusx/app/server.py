@@ -17,11 +17,11 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from plusx.app.forms import FieldError
+from plusx.app.forms import FieldError, Form
 from plusx.app.guard import Guard
 from plusx.app.networks import Networks
 from plusx.app.page import House, Page, environment, parts, whole
-from plusx.app.pages import PAGES, titles
+from plusx.app.pages import PAGES, predict, titles
 from plusx.app.pictures import SHOWN, Shelf, thumbnail
 from plusx.app.texts import LANGUAGES, Language, Texts, preferred
 
@@ -100,6 +100,14 @@ def build(
             return JSONResponse({"fault": texts(fault.key, **fault.values)})
         return JSONResponse({"picture": name})
 
+    async def answer_file(request: Request) -> Response:
+        form = Form(request.query_params)
+        try:
+            found = await lanes.run(request, False, lambda: predict.as_json(form, house))
+        except FieldError as fault:
+            raise HTTPException(404) from fault
+        return JSONResponse(found, headers={"Content-Disposition": 'attachment; filename="answer.json"'})
+
     async def sample_picture(request: Request) -> Response:
         name = request.path_params["name"]
         if name not in SHOWN:
@@ -110,6 +118,7 @@ def build(
         Route("/", start),
         Route("/{language}/", home),
         Route("/{language}/upload", upload, methods=["POST"]),
+        Route("/{language}/predict/answer.json", answer_file),
         Route("/sample/{name}.png", sample_picture),
         Mount("/static", StaticFiles(directory=str(resources.files("plusx.app").joinpath("static")))),
     ]

@@ -1,10 +1,15 @@
 """The pages, in the order of the lesson."""
 
 from plusx.app.page import Page
-from plusx.app.pages import convolution
+from plusx.app.pages import convolution, plus_one, pooling, predict
 from plusx.app.texts import Language, Texts
 
-PAGES: dict[str, Page] = {page.name: page for page in (convolution.PAGE,)}
+PAGES: dict[str, Page] = {page.name: page for page in (
+        convolution.PAGE,
+        pooling.PAGE,
+        plus_one.PAGE,
+        predict.PAGE,
+    )}
 
 
 def titles(language: Language) -> list[tuple[str, str]]:

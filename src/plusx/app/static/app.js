@@ -190,6 +190,30 @@ function enliven(form) {
     upload(event.target.files[0]);
     event.target.value = "";
   });
+  // The camera: its picture is uploaded like any other.
+  const camera = document.querySelector("[data-camera]");
+  if (camera) {
+    const video = camera.querySelector("video"), shoot = camera.querySelector("[data-shoot]");
+    const place = document.querySelector('[data-fault="picture"]');
+    camera.querySelector("[data-open]").addEventListener("click", async () => {
+      try {
+        video.srcObject = await navigator.mediaDevices.getUserMedia({ video: true });
+        await video.play();
+        video.hidden = shoot.hidden = false;
+      } catch {
+        place.textContent = camera.dataset.fail;
+      }
+    });
+    shoot.addEventListener("click", () => {
+      const canvas = document.createElement("canvas");
+      canvas.width = video.videoWidth;
+      canvas.height = video.videoHeight;
+      canvas.getContext("2d").drawImage(video, 0, 0);
+      for (const track of video.srcObject.getTracks()) track.stop();
+      video.hidden = shoot.hidden = true;
+      canvas.toBlob(upload, "image/png");
+    });
+  }
   document.addEventListener("dragover", (event) => {
     if (document.querySelector("[data-drop]")) event.preventDefault();
   });
