@@ -7,11 +7,11 @@ moves it asks for the page's parts again and puts those in place that changed. S
 computed by plusx, the address of a page says all that it shows, and a teacher changes a page without
 JavaScript.
 
-Why no framework for reactive pages. marimo was measured first, with one slider and one picture: it answers the
-slider within 17-53 ms, but a browser's first visit loads 250 files, 6.6 MB, and paints after 3.6 s, where these
-pages need four files and a tenth of a second; pointing at pixels, the editable grid and the animation would
-have been JavaScript of our own there too; and uploads, addresses and tokens could not be guarded as `guard`
-does it. Starlette and uvicorn are small, and stay out of the way.
+Why no framework for reactive pages. marimo was measured first, with one slider and one picture: it answers
+the slider within 17-53 ms, but a browser's first visit loads 250 files, 6.6 MB, and paints after 3.6 s (here:
+four files). Pointing at pixels, the editable grid and the animation would have been JavaScript of our own
+there too, and requests could not be guarded as `guard` does it. Starlette and uvicorn are small and stay out
+of the way.
 """
 
 from plusx.app.serve import Settings, serve

@@ -27,7 +27,14 @@ class Line:
     dashed: bool = False
 
 
-def lines(drawn: Sequence[Line], x_label: str, y_label: str, *, log: bool = False) -> Markup:
+def lines(
+    drawn: Sequence[Line],
+    x_label: str,
+    y_label: str,
+    *,
+    log: bool = False,
+    within: tuple[float, float] | None = None,
+) -> Markup:
     """A chart of lines with its legend.
 
     Args:
@@ -35,6 +42,7 @@ def lines(drawn: Sequence[Line], x_label: str, y_label: str, *, log: bool = Fals
         x_label: what goes right.
         y_label: what goes up.
         log: y goes by powers of ten.
+        within: what y covers at least, so that charts beside each other have one scale.
 
     >>> picture = lines([Line("a", [(0, 1.0), (1, 3.0)])], "epoch", "%")
     >>> picture.count("<polyline"), "epoch" in picture
@@ -51,7 +59,8 @@ def lines(drawn: Sequence[Line], x_label: str, y_label: str, *, log: bool = Fals
     if not points:
         return Markup("")
     x_ticks = ticks(min(x for x, _ in points), max(x for x, _ in points), 6, whole=True)
-    lowest, highest = min(y for _, y in points), max(y for _, y in points)
+    reach = [y for _, y in points] + ([scaled(y) for y in within] if within else [])
+    lowest, highest = min(reach), max(reach)
     y_ticks = ticks(lowest, highest, 5, whole=log)
     x_low, x_high = min(x for x, _ in points), max(x for x, _ in points)
     y_low, y_high = min(lowest, y_ticks[0]), max(highest, y_ticks[-1])
@@ -99,7 +108,9 @@ def _legend(drawn: Sequence[Line]) -> Markup:
     if len(drawn) < 2:
         return Markup("")
     entries = Markup("").join(
-        Markup('<li class="series-{}{}">{}</li>').format(line.series, " dashed" if line.dashed else "", line.label)
+        Markup('<li class="series-{}{}">{}</li>').format(
+            line.series, " dashed" if line.dashed else "", line.label
+        )
         for line in drawn
     )
     return Markup('<ul class="legend">{}</ul>').format(entries)
@@ -158,9 +169,9 @@ def bars(rows: Sequence[tuple[str, float, str]], largest: float | None = None) -
     """
     scale = max([value for _, value, _ in rows], default=0.0) if largest is None else largest
     body = Markup("").join(
-        Markup('<tr><th scope="row">{}</th><td class="bar"><i style="width:{:.2f}%"></i></td><td>{}</td></tr>').format(
-            name, 100 * value / (scale or 1.0), text
-        )
+        Markup(
+            '<tr><th scope="row">{}</th><td class="bar"><i style="width:{:.2f}%"></i></td><td>{}</td></tr>'
+        ).format(name, 100 * value / (scale or 1.0), text)
         for name, value, text in rows
     )
     return Markup('<table class="bars">{}</table>').format(body)

@@ -1,11 +1,11 @@
 """Who may ask, and for how much: stands before every page.
 
-- Without a token only this machine asks, and only under its own names: a page of another site whose name was
-  made to point here (DNS rebinding) is refused by its Host header.
-- With a token, the address printed at the start carries it once; a cookie keeps it. Without it nothing but the
-  word "forbidden" is answered.
-- What changes something is taken only from pages of this server: another site can make a browser send a form
-  here, but not under our origin.
+- Without a token only this machine asks, and only under its own names: a page of another site whose name
+  was made to point here (DNS rebinding) is refused by its Host header.
+- With a token, the address printed at the start carries it once; a cookie keeps it. Without it nothing but
+  the word "forbidden" is answered.
+- What changes something is taken only from pages of this server: another site can make a browser send a
+  form here, but not under our origin.
 - A body is cut off where the limit is reached, whatever length was announced.
 """
 
@@ -60,11 +60,11 @@ class Guard:
         if refusal is not None:
             await refusal(scope, receive, send)
             return
-        started = False
+        started, taken = False, 0
 
         async def limited() -> Message:
-            message = await receive()
             nonlocal taken
+            message = await receive()
             taken += len(message.get("body", b""))
             if taken > MOST_BODY:
                 raise TooLarge
@@ -80,7 +80,6 @@ class Guard:
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        taken = 0
         try:
             await self._app(scope, limited, headed)
         except TooLarge:

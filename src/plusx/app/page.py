@@ -1,7 +1,7 @@
 """A page: from the controls' values to HTML, whole, or only the parts that a control's move can change.
 
-In a page's template each `{% block %}` but `main` is a part. The first answer is the whole page; after that the
-browser asks for the parts alone and puts the changed ones in place.
+In a page's template each `{% block %}` but `main` is a part. The first answer is the whole page; after that
+the browser asks for the parts alone and puts the changed ones in place.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from plusx.app import charts, drawing
 from plusx.app.forms import FieldError, Form
 from plusx.app.networks import Networks
 from plusx.app.pictures import SHOWN, Shelf
-from plusx.app.texts import LANGUAGES, Language, Texts
+from plusx.app.texts import Language, Texts
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,26 @@ class Page:
     Attributes:
         name: of its template and its texts, and in its address.
         compute: what the template shows at once.
-        later: what takes longer. It is computed after the page is on the screen, one at a time among all tabs,
-            so that it leaves them alone; until then `later` is false in the template.
+        later: what takes longer. It is computed after the page is on the screen, one at a time among all
+            tabs, so that it leaves them alone; until then `later` is false in the template.
     """
 
     name: str
     compute: Compute
     later: Compute | None = None
+
+
+ORDER = ("convolution", "pooling", "plus-one", "predict")
+"""The pages, in the order of the lesson."""
+
+
+def titles(language: Language) -> list[tuple[str, str]]:
+    """The name and the title of every page.
+
+    >>> titles("zh")[0]
+    ('convolution', '卷积')
+    """
+    return [(name, Texts(name, language)["title"]) for name in ORDER]
 
 
 @cache
@@ -67,7 +80,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.globals |= {"math": formula, "drawing": drawing, "charts": charts, "languages": LANGUAGES}
+    found.globals |= {"math": formula, "drawing": drawing, "charts": charts, "titles": titles}
     found.filters |= {"digits": digits, "percent": percent}
     found.globals["ui"] = found.get_template("controls.html.jinja").module
     return found

@@ -91,9 +91,7 @@ class Shelf:
             try:
                 with Image.open(io.BytesIO(content), formats=FORMATS) as file:
                     if file.width * file.height > MOST_PIXELS:
-                        raise FieldError(
-                            "picture", "upload_too_many_pixels", most=MOST_PIXELS // 1_000_000
-                        )
+                        raise FieldError("picture", "upload_too_many_pixels", most=MOST_PIXELS // 1_000_000)
                     file.draft("RGB", (4 * size, 4 * size))
                     return square(file, size)
             except FieldError:

@@ -21,7 +21,7 @@ from plusx.app.forms import FieldError, Form
 from plusx.app.guard import Guard
 from plusx.app.networks import Networks
 from plusx.app.page import House, Page, environment, parts, whole
-from plusx.app.pages import PAGES, predict, titles
+from plusx.app.pages import PAGES, predict
 from plusx.app.pictures import SHOWN, Shelf, thumbnail
 from plusx.app.texts import LANGUAGES, Language, Texts, preferred
 
@@ -55,7 +55,6 @@ def build(
         language: what the pages are in until the reader switches; the browser's unless given.
         token: who knows it may come from anywhere; None is for this machine alone.
     """
-    environment().globals["titles"] = titles
     house = House(Networks(runs), Shelf(), data)
     lanes = Lanes()
 
@@ -63,7 +62,7 @@ def build(
         found = request.path_params["language"]
         if found not in LANGUAGES:
             raise HTTPException(404)
-        return found  # type: ignore[no-any-return]
+        return found
 
     async def start(request: Request) -> Response:
         chosen = language or preferred(request.headers.get("accept-language", ""))

@@ -133,8 +133,8 @@ def _drawn(form: Form, K: int) -> Array:
 def see(choice: Choice, house: House) -> tuple[Tensor, Edges]:
     """The input as the kernel sees it, float64 (C_in, H, W), and the zeros around it.
 
-    A kernel of one channel sees the grey picture, 0 … 1; a trained filter sees red, green and blue, normalised
-    as the network's card says.
+    A kernel of one channel sees the grey picture, 0 … 1; a trained filter sees red, green and blue,
+    normalised as the network's card says.
     """
     pixels = house.shelf.pixels(choice.picture, choice.size)
     if choice.kernel == "trained":
@@ -164,7 +164,7 @@ def compute(form: Form, house: House, texts: Texts) -> dict[str, Any]:
     """Convolve, and write out one pixel."""
     choice = read(form, house)
     x, sides = see(choice, house)
-    (top, bottom), (left, right) = sides
+    (top, bottom), _ = sides
     covered = span(choice.K, choice.dilation)
     if choice.size + top + bottom < covered:
         raise FieldError("k", "too_wide", covered=covered, room=choice.size + top + bottom)
@@ -202,7 +202,7 @@ def _picture(pixels: bytes, size: int, kernel: str) -> str:
 
 
 def write_out(choice: Choice, x: Tensor, sides: Edges, out: Tensor, y: int, across: int) -> dict[str, Any]:
-    """The patch under the window at output (y, x), the kernel, their products, and the sum beside the engine's."""
+    """The patch under the window at output (y, x), the kernel, their products, the sum, and the engine's."""
     (top, bottom), (left, right) = sides
     padded = torch.nn.functional.pad(x, (left, right, top, bottom))
     rows = [y * choice.stride + i * choice.dilation for i in range(choice.K)]

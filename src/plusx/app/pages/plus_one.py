@@ -1,4 +1,4 @@
-"""Why the +1 matters: gradients through many layers, errors of deep networks, and F(x) beside x in each block."""
+"""Why the +1 matters: gradients through many layers, errors of deep networks, F(x) beside x in each block."""
 
 import json
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""Pooling: a grid of numbers that can be edited, its windows, its gradient; then a picture, and the shift test."""
+"""Pooling: a grid of numbers that can be edited, its windows, its gradient; a picture, and the shift test."""
 
 from typing import Any
 
@@ -48,7 +48,7 @@ def grid(form: Form, side: int) -> Tensor:
 
 
 def flow(x: Tensor, kind: str, K: int, S: int) -> Tensor:
-    """∂(sum of the outputs)/∂x, of the shape of x: how much of each output's gradient, 1, arrives at each number."""
+    """∂(sum of the outputs)/∂x, of the shape of x: what arrives of every output's gradient, 1."""
     leaf = x.clone().requires_grad_()
     pool(leaf, kind, K, S).sum().backward()
     assert leaf.grad is not None
@@ -79,7 +79,7 @@ def compute(form: Form, house: House, texts: Texts) -> dict[str, Any]:
         "values": x.tolist(),
         "largest": x.abs().max().item(),
         "pooled": y.tolist(),
-        "H_out": side if side == K_shown else ops.output_size(side, K_shown, S_shown),
+        "H_out": ops.output_size(side, K_shown, S_shown),
         "y": row,
         "x": column,
         "window": (row * S_shown, column * S_shown, K_shown),
