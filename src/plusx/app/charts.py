@@ -135,7 +135,7 @@ def ticks(low: float, high: float, most: int, *, whole: bool = False) -> list[fl
     """Round numbers that cover low … high, at most `most` + 1 of them within.
 
     >>> ticks(0.0, 93.0, 5)
-    [0.0, 20.0, 40.0, 60.0, 80.0, 100.0]
+    [0, 20, 40, 60, 80, 100]
     >>> ticks(1, 10, 6, whole=True)
     [2.0, 4.0, 6.0, 8.0, 10.0]
     """

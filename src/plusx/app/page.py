@@ -117,7 +117,7 @@ def percent(share: float) -> str:
     """A share of one in percent with three significant digits at most.
 
     >>> percent(0.98765), percent(0.00004), percent(1.0), percent(0)
-    ('98.8\\xa0%', '< 0.1\\xa0%', '100\\xa0%')
+    ('98.8\\xa0%', '< 0.1\\xa0%', '100\\xa0%', '0\\xa0%')
     """
     if share == 0:
         return "0\u00a0%"

@@ -29,7 +29,7 @@ def preset(name: str, K: int) -> Array:
     >>> preset("blur", 2)
     array([[0.25, 0.25],
            [0.25, 0.25]])
-    >>> preset("edge", 3).sum()
+    >>> float(preset("edge", 3).sum())
     0.0
     """
     middle = (K - 1) // 2
