@@ -137,7 +137,7 @@ def ticks(low: float, high: float, most: int, *, whole: bool = False) -> list[fl
     >>> ticks(0.0, 93.0, 5)
     [0, 20, 40, 60, 80, 100]
     >>> ticks(1, 10, 6, whole=True)
-    [2.0, 4.0, 6.0, 8.0, 10.0]
+    [2, 4, 6, 8, 10]
     """
     size = (high - low) or abs(high) or 1.0
     unit = 10 ** math.floor(math.log10(size / most))
