@@ -75,6 +75,23 @@ def test_without_names_the_classes_are_numbers(own: Path) -> None:
     assert load(f"{own}/{NOTATION}").classes == tuple(map(str, range(10)))
 
 
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        ("0", "no labels of two classes"),
+        ("9" * 9, "the label 999,999,999, but fewer pictures"),
+        ("9" * 50, "no l"),
+    ],
+)
+def test_numbers_that_can_t_be_classes_are_refused(
+    tmp_path: Path, make: Any, label: str, message: str
+) -> None:
+    for number in range(2):
+        make.tar(tmp_path / f"{number}.tar", make.files(number, label=label))
+    with pytest.raises(UserError, match=f"{message}.*; name the classes in classes.txt"):
+        load(f"{tmp_path}/{{0..1}}.tar")
+
+
 def test_the_size_follows_the_first_shard(tmp_path: Path, make: Any) -> None:
     for number in range(2):
         Image.fromarray(IMAGES[number]).resize((120, 100)).save(tmp_path / "x.jpg")

@@ -67,8 +67,7 @@ def load_shards(
     stream = feed(train, size) if train else None
     held = feed(tested, size) if tested else None
     if not classes:
-        found = [_labels(part) for part in (stream, held) if part is not None]
-        classes = tuple(str(number) for number in range(1 + max(int(labels.max()) for labels in found)))
+        classes = _numbers(np.concatenate([_labels(part) for part in (stream, held) if part]), source)
     if held is not None:
         refuse_too_many(held.pictures, size, "or fewer test pictures: --set data.test_share=0.05")
         test_images, test_labels = held.read(np.arange(held.pictures))
@@ -112,6 +111,15 @@ def _classes(shard: Shard) -> tuple[str, ...]:
             f"{CLASSES} beside {shard.where} must name each class once, at least two, a line each"
         )
     return names
+
+
+def _numbers(labels: Labels, source: str) -> tuple[str, ...]:
+    """The class numbers up to the largest there is, as names."""
+    largest = int(labels.max(initial=-1))
+    if not 1 <= largest < max(len(labels), 2):
+        what = "no labels of two classes" if largest < 1 else f"the label {largest:,}, but fewer pictures"
+        raise UserError(f"{source}: {what}; name the classes in {CLASSES} beside the shards, a line each")
+    return tuple(str(number) for number in range(largest + 1))
 
 
 def _counts(shards: list[Shard]) -> dict[str, int]:

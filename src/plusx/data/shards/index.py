@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import re
 import tarfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -135,7 +136,7 @@ def _samples(shard: Shard) -> Iterator[_Sample]:
         extension = extension.lower()
         if extension == "cls":
             sample.text = content.decode("utf-8", "replace").strip()
-            sample.label = int(sample.text) if sample.text.isascii() and sample.text.isdigit() else -1
+            sample.label = int(sample.text) if re.fullmatch("[0-9]{1,9}", sample.text) else -1
         elif extension in formats and not sample.picture:
             sample.picture, sample.offset, sample.size = member.name, member.offset_data, member.size
     if sample is not None:
@@ -152,8 +153,8 @@ def _members(shard: Shard) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
         try:
             with tarfile.open(fileobj=file, mode="r:") as archive:
                 for member in archive:
-                    label = archive.extractfile(member) if member.name.lower().endswith(".cls") else None
                     if member.isfile():
+                        label = archive.extractfile(member) if member.name.lower().endswith(".cls") else None
                         yield member, label.read(64) if label is not None else b""
                 # Python's tarfile takes whatever follows the last readable header for the end.
                 file.seek(archive.offset)
