@@ -3,7 +3,7 @@
 import io
 import tarfile
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -68,12 +68,13 @@ def made(tmp_path_factory: pytest.TempPathFactory, make: Make) -> Path:
     return place
 
 
-@pytest.fixture
-def web() -> Iterator[Callable[[Path], tuple[str, list[str]]]]:
-    """Serve a folder with Python's own server; gives its address and a list that grows by what was asked."""
-    running = []
+class Web:
+    """Serves folders with Python's own server; a call gives an address, and a list of what was asked."""
 
-    def start(folder: Path) -> tuple[str, list[str]]:
+    def __init__(self) -> None:
+        self.running: list[ThreadingHTTPServer] = []
+
+    def __call__(self, folder: Path) -> tuple[str, list[str]]:
         asked: list[str] = []
 
         class Handler(SimpleHTTPRequestHandler):
@@ -85,10 +86,18 @@ def web() -> Iterator[Callable[[Path], tuple[str, list[str]]]]:
 
         http = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
         threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
-        running.append(http)
+        self.running.append(http)
         return f"http://127.0.0.1:{http.server_port}", asked
 
-    yield start
-    for http in running:
-        http.shutdown()
-        http.server_close()
+    def stop(self) -> None:
+        while self.running:
+            http = self.running.pop()
+            http.shutdown()
+            http.server_close()
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    web = Web()
+    yield web
+    web.stop()

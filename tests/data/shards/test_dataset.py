@@ -18,7 +18,6 @@ from plusx.train import claim, load_recipe, refuse_changed
 
 IMAGES, LABELS = sample("train")
 NOTATION = "train-{000..011}.tar"
-Web = Callable[[Path], tuple[str, list[str]]]
 
 
 @pytest.fixture
@@ -104,7 +103,7 @@ def test_the_size_follows_the_first_shard(tmp_path: Path, make: Any) -> None:
     assert load(f"{tmp_path}/{{0..1}}.tar", size=40).test_images.shape == (2, 40, 40, 3)
 
 
-def test_over_http_with_an_index_only_the_first_and_the_test_shards_are_fetched(own: Path, web: Web) -> None:
+def test_over_http_with_an_index_only_the_first_and_the_test_shards_are_fetched(own: Path, web: Any) -> None:
     counts = {f"train-{number:03d}.tar": 5 + number for number in range(12)}
     (own / "index.json").write_text(json.dumps({"samples": counts}))
     address, asked = web(own)
@@ -118,7 +117,7 @@ def test_over_http_with_an_index_only_the_first_and_the_test_shards_are_fetched(
     np.testing.assert_array_equal(data.test_images, local.test_images)
 
 
-def test_changed_shards_are_not_gone_on_with(own: Path, web: Web, tmp_path: Path, make: Any) -> None:
+def test_changed_shards_are_not_gone_on_with(own: Path, web: Any, tmp_path: Path, make: Any) -> None:
     address, _ = web(own)
     for number, source in enumerate((str(own), address)):
         record = load(f"{source}/{NOTATION}").record
@@ -168,7 +167,7 @@ def test_every_place_where_a_shard_can_be_cut_is_noticed(tmp_path: Path, make: A
             load_shards(f"{tmp_path}/0.tar", test_share=1)
 
 
-def test_what_is_not_there_or_not_enough_is_one_line(own: Path, web: Web) -> None:
+def test_what_is_not_there_or_not_enough_is_one_line(own: Path, web: Any) -> None:
     address, _ = web(own)
     for source, message in (
         (

@@ -2,7 +2,6 @@
 
 import io
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ from plusx.data.shards.feed import NEIGHBOURS, mixed
 from plusx.errors import UserError
 
 IMAGES, _ = sample("train")
-Web = Callable[[Path], tuple[str, list[str]]]
 
 
 def feed_of(folder: Path | str, notation: str = "train-{000..011}.tar", **options: Any) -> ShardFeed:
@@ -192,7 +190,7 @@ def test_a_minibatch_without_any_usable_picture_ends_it(make: Any, tmp_path: Pat
         list(feed_of(tmp_path, "0.tar").epoch(seed=0, epoch=0, steps=2))
 
 
-def test_over_http_the_minibatches_are_the_same_and_each_shard_comes_once(made: Path, web: Web) -> None:
+def test_over_http_the_minibatches_are_the_same_and_each_shard_comes_once(made: Path, web: Any) -> None:
     address, asked = web(made)
     local, remote = feed_of(made), feed_of(address)
     for epoch in range(2):
@@ -207,7 +205,15 @@ def test_over_http_the_minibatches_are_the_same_and_each_shard_comes_once(made: 
     assert len([line for line in asked if line.startswith("GET")]) == 12
 
 
-def test_declared_counts_spare_looking_ahead_and_are_checked(made: Path, web: Web) -> None:
+def test_a_server_that_goes_away_is_one_line(made: Path, web: Any) -> None:
+    address, _ = web(made)
+    feed = feed_of(address, counts=list(range(5, 17)))
+    web.stop()
+    with pytest.raises(UserError, match=r"^http\S+tar: [^:]*refused; try again, or --resume, when"):
+        list(feed.epoch(seed=0, epoch=0, steps=126))
+
+
+def test_declared_counts_spare_looking_ahead_and_are_checked(made: Path, web: Any) -> None:
     address, asked = web(made)
     feed = feed_of(address, counts=list(range(5, 17)))
     assert not [line for line in asked if line.startswith("GET")]
@@ -221,7 +227,7 @@ def test_declared_counts_spare_looking_ahead_and_are_checked(made: Path, web: We
 
 
 def test_a_full_disk_makes_room_and_the_epoch_goes_on(
-    made: Path, web: Web, cache: Path, monkeypatch: pytest.MonkeyPatch
+    made: Path, web: Any, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address, _ = web(made)
     expected = contents(list(feed_of(made).epoch(seed=0, epoch=0, steps=9)))

@@ -64,9 +64,8 @@ class Shard:
                     _make_room(self.path.parent, int(self.stamp.partition(" ")[0] or 0))
                     download(self.where, self.path, Console(quiet=True))
         except OSError as error:
-            raise UserError(
-                f"{self.where}: {error.strerror or error}; try again when it can be had"
-            ) from error
+            reason = (error.strerror or str(error)).removeprefix(f"{self.where}: ")
+            raise UserError(f"{self.where}: {reason}; try again, or --resume, when it can be had") from error
 
     def fetch(self) -> None:
         """See that the file is here, and stays here longer than those not asked for lately."""
