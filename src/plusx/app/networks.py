@@ -2,6 +2,8 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from plusx.app.forms import FieldError
@@ -22,7 +24,7 @@ class Networks:
     def __init__(self, runs: Path) -> None:
         """Remember the folder."""
         self._runs = runs
-        self._kept: OrderedDict[tuple[str, float], Classifier] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, float], tuple[Classifier, threading.Lock]] = OrderedDict()
         self._lock = threading.Lock()
 
     def names(self) -> list[str]:
@@ -30,8 +32,9 @@ class Networks:
         files = [(path.stat().st_mtime, path.parent.name) for path in self._runs.glob(f"*/{WEIGHTS_FILE}")]
         return [*PRETRAINED, *(name for _, name in sorted(files, reverse=True) if name not in PRETRAINED)]
 
-    def get(self, name: str) -> Classifier:
-        """The network of that name.
+    @contextmanager
+    def borrowed(self, name: str) -> Iterator[Classifier]:
+        """The network of that name, for one page at a time: pages hang hooks on it and switch parts off.
 
         Raises:
             FieldError: if its file can't be used.
@@ -41,9 +44,11 @@ class Networks:
             try:
                 key = (name, path.stat().st_mtime)
                 if key not in self._kept:
-                    self._kept[key] = load(path)
+                    self._kept[key] = (load(path), threading.Lock())
                     while len(self._kept) > KEPT:
                         self._kept.popitem(last=False)
             except (UserError, OSError) as error:
                 raise FieldError("network", "network_broken", reason=str(error)) from error
-            return self._kept[key]
+            classifier, its_lock = self._kept[key]
+        with its_lock:
+            yield classifier

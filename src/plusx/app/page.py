@@ -57,7 +57,7 @@ class Page:
     later: Compute | None = None
 
 
-ORDER = ("convolution", "pooling", "plus-one", "predict")
+ORDER = ("convolution", "pooling", "inside", "plus-one", "predict")
 """The pages, in the order of the lesson."""
 
 

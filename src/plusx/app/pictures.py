@@ -6,11 +6,15 @@ import threading
 from collections import OrderedDict
 from functools import cache
 
+import torch
 from PIL import Image
+from torch import Tensor
 
 from plusx.app.forms import FieldError
 from plusx.data import CLASSES, sample, square
 from plusx.data.records import Images
+from plusx.inference import normalise
+from plusx.models import Card
 
 MOST_BYTES = 8 * 2**20
 MOST_PIXELS = 24_000_000
@@ -77,6 +81,13 @@ class Shelf:
         if content is None:
             raise FieldError("picture", "upload_gone")
         return self._keep((name, size), self._decoded(content, size))
+
+    def input(self, name: str, card: Card) -> Tensor:
+        """The same as the network of that card takes it: float32 (1, 3, size, size), normalised."""
+        pixels = self.pixels(name, card.input_size)
+        return normalise(
+            torch.from_numpy(pixels[None].copy()), torch.tensor(card.mean), torch.tensor(card.std)
+        )
 
     def _keep(self, key: tuple[str, int], pixels: Images) -> Images:
         pixels.setflags(write=False)

@@ -15,6 +15,7 @@ from plusx.app import drawing
 from plusx.app.forms import FieldError, Form
 from plusx.app.page import House, Page
 from plusx.app.texts import Texts
+from plusx.models import Card
 from plusx.ops.shape import Edges, Padding, edges, span
 
 Array = NDArray[np.float64]
@@ -57,6 +58,8 @@ class Choice:
     filters: int
     weight: Tensor
     """float64 (C_in, K, K)."""
+    card: Card | None
+    """Of the network that the filter is from."""
     stride: int
     mode: str
     amount: int
@@ -83,9 +86,15 @@ def read(form: Form, house: House) -> Choice:
     K = form.whole("k", 3, 1, LARGEST_K)
     network = form.choice("network", house.networks.names())
     number, filters = 0, 1
+    card = None
     if kernel == "trained":
-        weight, number = _trained(form, house, network)
-        filters = _first(house, network).weight.shape[0]
+        with house.networks.borrowed(network) as classifier:
+            card = classifier.card
+            # The convolution that sees the picture itself.
+            first = next(m for m in classifier.modules() if isinstance(m, nn.Conv2d)).weight.detach()
+        filters = len(first)
+        number = min(form.whole("filter", 0, 0, 4095), filters - 1)
+        weight = first[number].double()
     elif kernel == "own":
         weight = torch.from_numpy(_drawn(form, K))[None]
     else:
@@ -98,22 +107,12 @@ def read(form: Form, house: House) -> Choice:
         filter=number,
         filters=filters,
         weight=weight,
+        card=card,
         stride=form.whole("s", 1, 1, 8),
         mode=form.choice("padding", ("valid", "same", "number")),
         amount=form.whole("p", 1, 0, 10),
         dilation=form.whole("d", 1, 1, 4),
     )
-
-
-def _first(house: House, network: str) -> nn.Conv2d:
-    """The convolution that sees the picture itself."""
-    return next(m for m in house.networks.get(network).modules() if isinstance(m, nn.Conv2d))
-
-
-def _trained(form: Form, house: House, network: str) -> tuple[Tensor, int]:
-    weight = _first(house, network).weight.detach().double()
-    number = min(form.whole("filter", 0, 0, 4095), len(weight) - 1)
-    return weight[number], number
 
 
 def _drawn(form: Form, K: int) -> Array:
@@ -137,9 +136,8 @@ def see(choice: Choice, house: House) -> tuple[Tensor, Edges]:
     normalised as the network's card says.
     """
     pixels = house.shelf.pixels(choice.picture, choice.size)
-    if choice.kernel == "trained":
-        card = house.networks.get(choice.network).card
-        values = (pixels / 255.0 - np.array(card.mean)) / np.array(card.std)
+    if choice.card is not None:
+        values = (pixels / 255.0 - np.array(choice.card.mean)) / np.array(choice.card.std)
         x = torch.from_numpy(values).permute(2, 0, 1)
     else:
         x = torch.from_numpy(np.asarray(Image.fromarray(pixels).convert("L"), np.float64) / 255)[None]

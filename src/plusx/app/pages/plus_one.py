@@ -76,11 +76,8 @@ def compute(form: Form, house: House, texts: Texts) -> dict[str, Any]:
     """Everything but the gradients."""
     network = form.choice("network", house.networks.names())
     picture = form.text("picture", "cat")
-    classifier = house.networks.get(network)
-    card = classifier.card
-    pixels = house.shelf.pixels(picture, card.input_size)
-    x = normalise(torch.from_numpy(pixels[None].copy()), torch.tensor(card.mean), torch.tensor(card.std))
-    blocks = sizes(classifier.network, x)
+    with house.networks.borrowed(network) as classifier:
+        blocks = sizes(classifier.network, house.shelf.input(picture, classifier.card))
     result = degradation()
     return {
         "depth": form.choice("depth", DEPTHS, "56"),

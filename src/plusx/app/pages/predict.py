@@ -6,23 +6,24 @@ from plusx.app import drawing
 from plusx.app.forms import Form
 from plusx.app.page import House, Page, percent
 from plusx.app.texts import Texts
-from plusx.inference import Answer, Classifier
+from plusx.inference import Answer
+from plusx.models import Card
 
 SHOWN = 10
 
 
-def answer(form: Form, house: House) -> tuple[Classifier, Answer]:
-    """What the chosen network says of the chosen picture, as `plusx predict` does."""
-    classifier = house.networks.get(form.choice("network", house.networks.names()))
-    pixels = house.shelf.pixels(form.text("picture", "cat"), classifier.card.input_size)
-    (found,) = classifier.predict(pixels)
-    return classifier, found
+def answer(form: Form, house: House) -> tuple[Card, Answer]:
+    """What the chosen network says of the chosen picture, as `plusx predict` does; and the network's card."""
+    with house.networks.borrowed(form.choice("network", house.networks.names())) as classifier:
+        pixels = house.shelf.pixels(form.text("picture", "cat"), classifier.card.input_size)
+        (found,) = classifier.predict(pixels)
+        return classifier.card, found
 
 
 def compute(form: Form, house: House, texts: Texts) -> dict[str, Any]:
     """Ask the network."""
-    classifier, found = answer(form, house)
-    card, picture = classifier.card, form.text("picture", "cat")
+    card, found = answer(form, house)
+    picture = form.text("picture", "cat")
     network = form.choice("network", house.networks.names())
     likeliest = list(found.probabilities.items())[:SHOWN]
     return {
@@ -41,13 +42,13 @@ def compute(form: Form, house: House, texts: Texts) -> dict[str, Any]:
 
 def as_json(form: Form, house: House) -> dict[str, Any]:
     """The answer as `plusx predict --json` gives it."""
-    classifier, found = answer(form, house)
+    card, found = answer(form, house)
     return {
         "picture": form.text("picture", "cat"),
         "network": form.choice("network", house.networks.names()),
         "class": found.name,
         "doubtful": found.doubtful,
-        "probabilities": {name: found.probabilities[name] for name in classifier.card.classes},
+        "probabilities": {name: found.probabilities[name] for name in card.classes},
     }
 
 

@@ -25,6 +25,10 @@ function enliven(form) {
 
   const field = (name) => form.elements[name];
   const values = () => new URLSearchParams([...new FormData(form)].filter(([, value]) => typeof value === "string"));
+  const set = (assignment) => {
+    const [name, value] = assignment.split("=");
+    field(name).value = value;
+  };
   const notice = (text) => {
     const place = document.getElementById("notice");
     place.textContent = text;
@@ -112,10 +116,7 @@ function enliven(form) {
   document.addEventListener("input", (event) => {
     const control = event.target;
     if (control.form !== form || control.type === "file") return;
-    if (control.dataset.sets) {
-      const [name, value] = control.dataset.sets.split("=");
-      field(name).value = value;
-    }
+    if (control.dataset.sets) set(control.dataset.sets);
     echo();
     refresh();
   });
@@ -124,6 +125,7 @@ function enliven(form) {
   // Pointing: data-point="x y" names the fields for the column and the row of the pixel pointed at.
   function move(surface, column, row) {
     const [x, y] = surface.dataset.point.split(" ").map(field);
+    if (surface.dataset.sets) set(surface.dataset.sets);
     const within = (value, count) => Math.max(0, Math.min(count - 1, value));
     x.value = within(column, Number(surface.dataset.columns));
     y.value = within(row, Number(surface.dataset.rows));
@@ -132,7 +134,7 @@ function enliven(form) {
   }
   function pointed(event) {
     const surface = event.target.closest?.("[data-point]");
-    if (!surface) return;
+    if (!surface || (event.type === "pointermove" && "click" in surface.dataset)) return;
     const box = surface.getBoundingClientRect();
     move(
       surface,
