@@ -22,14 +22,20 @@ from plusx.app.drawing import PALETTE, signed, tint
 from plusx.app.forms import FieldError, Form
 from plusx.app.networks import Networks
 from plusx.app.page import ORDER, House, digits, parts, whole
-from plusx.app.pages import PAGES, convolution, plus_one, pooling, predict
+from plusx.app.pages import PAGES, convolution, inside, plus_one, pooling, predict
 from plusx.app.pictures import SHOWN, Shelf
+from plusx.app.runs import Runs
 from plusx.app.texts import LANGUAGES, Texts
 from plusx.data import sample
 from plusx.models import Card, save_weights
 from tests.app.conftest import Served
 
-HOUSE = House(Networks(Path("no/runs")), Shelf(), None)
+
+def a_house(runs: Path = Path("no/runs"), data: Path | None = None) -> House:
+    return House(Networks(runs), Runs(runs), Shelf(), data)
+
+
+HOUSE = a_house()
 
 
 def computed(name: str, query: str, house: House = HOUSE) -> dict[str, Any]:
@@ -170,13 +176,60 @@ def test_a_prediction_is_plusx_predict_s() -> None:
     assert found["probabilities"] == pytest.approx(expected.probabilities)
 
 
+def logits_without(x: torch.Tensor, plain: int, passing: int) -> torch.Tensor:
+    """The shipped network with its blocks written out: one without its shortcut, one without its F."""
+    net = plusx.load("cifar10").network
+    h = net.whiten(x).relu()
+    for number, (shrink, block) in enumerate(
+        ((net.shrink1, net.block1), (net.shrink2, net.block2), (net.shrink3, net.block3)), start=1
+    ):
+        h = shrink(h)
+        f = block.bn2(block.conv2(F.hardswish(block.bn1(block.conv1(h)))))
+        h = F.hardswish(f if number == plain else h if number == passing else f + h)
+    return net.linear(h.amax((2, 3)))
+
+
+@pytest.mark.parametrize(("plain", "passing"), [(0, 0), (2, 0), (0, 3), (1, 2)])
+def test_the_answer_without_parts_of_blocks_is_that_of_the_network_written_out(
+    plain: int, passing: int
+) -> None:
+    query = f"picture=frog&off_x=block{plain}&off_f=block{passing}"
+    values = computed("inside", query)
+    x = HOUSE.shelf.input("frog", plusx.load("cifar10").card)
+    with torch.no_grad():
+        expected = logits_without(x, plain, passing).softmax(1)[0]
+    classes = plusx.data.CLASSES
+    for name, whole_share, now in values["rows"]:
+        assert now == pytest.approx(expected[classes.index(name)].item(), abs=1e-4)
+        assert plain or passing or now == whole_share
+    # Nothing of it stays: the next page has the whole network.
+    assert computed("predict", "picture=frog")["found"].name == "frog"
+
+
+def test_without_both_parts_a_block_gives_nothing() -> None:
+    torch.manual_seed(0)
+    model = plusx.create_model("resnet20").eval()
+    with inside.without(model, ["layer3.2"], ["layer3.2"]), torch.no_grad():
+        out = model(torch.randn(1, 3, 32, 32))
+    np.testing.assert_allclose(out[0], model.linear.bias.detach())  # nothing arrives at the last layer
+
+
+def test_a_unit_pointed_at_is_the_one_that_is_shown() -> None:
+    values = computed("inside", "stage=stage1&y=3&x=5")
+    assert (values["unit"].row, values["unit"].column) == (3, 5)
+    field = values["field"]
+    assert 0 <= field.top <= 2 * 3 < field.bottom <= 32  # it sees its own place: two pixels a step
+    elsewhere = computed("inside", "stage=stage3&y=15&x=15")  # its maps are 4 × 4
+    assert elsewhere["unit"].activation == max(highest for *_, highest in elsewhere["stages"][-1]["maps"])
+
+
 def test_own_runs_can_be_chosen_and_broken_ones_are_named(tmp_path: Path) -> None:
     card = Card("resnet20", True, ("cat", "dog"), mean=(0.5,) * 3, std=(0.25,) * 3, input_size=32)
     (tmp_path / "pets").mkdir()
     save_weights(tmp_path / "pets" / "model.safetensors", plusx.create_model("resnet20", num_classes=2), card)
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "model.safetensors").write_bytes(b"nothing")
-    house = House(Networks(tmp_path), Shelf(), None)
+    house = a_house(tmp_path)
     assert set(house.networks.names()) == {"cifar10", "pets", "broken"}
     assert computed("predict", "network=pets", house)["rows"][0][0] in ("cat", "dog")
     assert len(computed("plus-one", "network=pets&depth=20", house)["blocks"]) == 9
@@ -218,6 +271,10 @@ def test_every_page_stands_whole_and_in_parts(name: str, language: Any) -> None:
         ("pooling", "k=5", "k"),
         ("pooling", "v=1e99", "v"),
         ("plus-one", "depth=1000", "depth"),
+        ("inside", "stage=stage9", "stage"),
+        ("inside", "class=unicorn", "class"),
+        ("training", "epochs=0", "epochs"),
+        ("training", "source=/etc", "source"),
         ("predict", "network=nothing", "network"),
     ],
 )

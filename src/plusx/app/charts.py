@@ -16,7 +16,7 @@ class Line:
 
     Attributes:
         label: what the legend calls it.
-        points: (x, y); an interruption where y is None.
+        points: (x, y); an interruption where y is None, which still takes its place on the x axis.
         series: the number of its colour.
         dashed: drawn so.
     """
@@ -58,11 +58,12 @@ def lines(
     points = [(x, scaled(y)) for line in drawn for x, y in line.points if y is not None and usable(y)]
     if not points:
         return Markup("")
-    x_ticks = ticks(min(x for x, _ in points), max(x for x, _ in points), 6, whole=True)
     reach = [y for _, y in points] + ([scaled(y) for y in within] if within else [])
     lowest, highest = min(reach), max(reach)
     y_ticks = ticks(lowest, highest, 5, whole=log)
-    x_low, x_high = min(x for x, _ in points), max(x for x, _ in points)
+    across = [x for line in drawn for x, _ in line.points]
+    x_low, x_high = min(across), max(across)
+    x_ticks = ticks(x_low, x_high, 6, whole=True)
     y_low, y_high = min(lowest, y_ticks[0]), max(highest, y_ticks[-1])
 
     def right(x: float) -> float:

@@ -19,6 +19,7 @@ from plusx.app import charts, drawing
 from plusx.app.forms import FieldError, Form
 from plusx.app.networks import Networks
 from plusx.app.pictures import SHOWN, Shelf
+from plusx.app.runs import Runs
 from plusx.app.texts import Language, Texts
 
 
@@ -28,11 +29,13 @@ class House:
 
     Attributes:
         networks: the trained networks that can be chosen.
+        runs: the run folders.
         shelf: the uploaded pictures.
         data: the folder named on the command line, if one was.
     """
 
     networks: Networks
+    runs: Runs
     shelf: Shelf
     data: Path | None
 
@@ -57,7 +60,7 @@ class Page:
     later: Compute | None = None
 
 
-ORDER = ("convolution", "pooling", "inside", "plus-one", "predict")
+ORDER = ("convolution", "pooling", "inside", "plus-one", "training", "predict")
 """The pages, in the order of the lesson."""
 
 

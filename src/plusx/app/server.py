@@ -13,7 +13,7 @@ from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -21,12 +21,15 @@ from plusx.app.forms import FieldError, Form
 from plusx.app.guard import Guard
 from plusx.app.networks import Networks
 from plusx.app.page import House, Page, environment, parts, whole
-from plusx.app.pages import PAGES, predict
+from plusx.app.pages import PAGES, predict, training
 from plusx.app.pictures import SHOWN, Shelf, thumbnail
+from plusx.app.runs import Runs
 from plusx.app.texts import LANGUAGES, Language, Texts, preferred
 
 QUICK, SLOW = 4, 1
 """How many answers of each kind are computed at a time; others wait, so memory stays bounded."""
+REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
+"""A report is a file of the user's, and runs nothing."""
 
 
 class Lanes:
@@ -55,7 +58,7 @@ def build(
         language: what the pages are in until the reader switches; the browser's unless given.
         token: who knows it may come from anywhere; None is for this machine alone.
     """
-    house = House(Networks(runs), Shelf(), data)
+    house = House(Networks(runs), Runs(runs), Shelf(), data)
     lanes = Lanes()
 
     def language_of(request: Request) -> Language:
@@ -107,6 +110,21 @@ def build(
             raise HTTPException(404) from fault
         return JSONResponse(found, headers={"Content-Disposition": 'attachment; filename="answer.json"'})
 
+    async def act(request: Request) -> Response:
+        action = request.path_params["action"]
+        if action not in ("start", "stop", "resume"):
+            raise HTTPException(404)
+        texts = Texts("training", language_of(request))
+        sent = QueryParams((await request.body()).decode("utf-8", "replace"))
+        return JSONResponse(await lanes.run(request, False, lambda: training.act(action, sent, house, texts)))
+
+    async def report(request: Request) -> Response:
+        name = request.path_params["name"]
+        path = runs / name / "report.html"
+        if name not in house.runs.names() or not path.is_file():
+            raise HTTPException(404)
+        return FileResponse(path, headers={"Content-Security-Policy": REPORT_POLICY})
+
     async def sample_picture(request: Request) -> Response:
         name = request.path_params["name"]
         if name not in SHOWN:
@@ -118,6 +136,8 @@ def build(
         Route("/{language}/", home),
         Route("/{language}/upload", upload, methods=["POST"]),
         Route("/{language}/predict/answer.json", answer_file),
+        Route("/{language}/training/{action}", act, methods=["POST"]),
+        Route("/runs/{name}/report.html", report),
         Route("/sample/{name}.png", sample_picture),
         Mount("/static", StaticFiles(directory=str(resources.files("plusx.app").joinpath("static")))),
     ]

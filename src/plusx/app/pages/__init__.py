@@ -1,7 +1,7 @@
 """The pages, in the order of the lesson."""
 
 from plusx.app.page import Page
-from plusx.app.pages import convolution, inside, plus_one, pooling, predict
+from plusx.app.pages import convolution, inside, plus_one, pooling, predict, training
 
 PAGES: dict[str, Page] = {
     page.name: page
@@ -10,6 +10,7 @@ PAGES: dict[str, Page] = {
         pooling.PAGE,
         inside.PAGE,
         plus_one.PAGE,
+        training.PAGE,
         predict.PAGE,
     )
 }

@@ -192,6 +192,26 @@ function enliven(form) {
     upload(event.target.files[0]);
     event.target.value = "";
   });
+  // Actions: data-post="stop" sends the controls there, and data-which says whom it is about.
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest?.("[data-post]");
+    if (!button) return;
+    button.disabled = true;
+    const body = values();
+    if (button.dataset.which) body.set("which", button.dataset.which);
+    try {
+      const answer = await fetch(`${location.pathname}/${button.dataset.post}`, { method: "POST", body });
+      if (!answer.ok) throw new Error(answer.status);
+      const found = await answer.json();
+      await refresh();
+      showFaults(found.faults || {});
+    } catch {
+      notice(document.body.dataset.noAnswer);
+    } finally {
+      button.disabled = false;
+    }
+  });
+
   // The camera: its picture is uploaded like any other.
   const camera = document.querySelector("[data-camera]");
   if (camera) {
