@@ -1,8 +1,15 @@
-"""What tests of several rooms share: pages of HTML, and the directory of a finished run."""
+"""What tests of several rooms share: pages of HTML, finished runs, and limits that are real."""
 
+import gc
 import json
+import os
 import re
-from collections.abc import Callable
+import resource
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -105,3 +112,65 @@ def epoch_row(epoch: int, accuracy: float) -> dict[str, Any]:
         **{"validation_accuracy": None, "seconds_train": 7.5, "seconds_evaluate": 1.0},
         **{"images_per_second": 2000.0},
     }
+
+
+def _status(field: str) -> int:
+    """A line of this process's status, in bytes."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field))
+    return 1024 * int(line.split()[1])
+
+
+@pytest.fixture
+def memory_below() -> Callable[[int], AbstractContextManager[None]]:
+    """`with memory_below(2**30):` fails if the block needs more; four times that much is refused to it."""
+    if not Path("/proc/self/clear_refs").exists():
+        pytest.skip("only Linux tells the peak of a part of a process")
+
+    @contextmanager
+    def below(most: int) -> Iterator[None]:
+        gc.collect()
+        Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
+        before, limits = _status("VmRSS"), resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (_status("VmSize") + 4 * most, limits[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_AS, limits)
+        assert _status("VmHWM") - before < most
+
+    return below
+
+
+@pytest.fixture
+def read_only() -> Iterator[Callable[[Path], None]]:
+    """Makes a folder read-only; root, whom permissions don't stop, is nobody until the test ends."""
+    user = os.geteuid()
+
+    def refuse(folder: Path) -> None:
+        folder.chmod(0o555)
+        if user == 0:
+            os.seteuid(65534)
+
+    yield refuse
+    os.seteuid(user)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user can reach, unlike `tmp_path`."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of one mebibyte."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", disk], capture_output=True)
+    if mount.returncode:
+        pytest.skip("only root can mount a small disk")
+    yield disk
+    subprocess.run(["umount", disk], check=True)

@@ -1,6 +1,8 @@
 """The command line: reads what the user wants, calls the rooms, prints what they say."""
 
 import sys
+import warnings
+from io import TextIOWrapper
 from typing import Annotated, NoReturn
 
 import typer
@@ -19,7 +21,10 @@ from plusx.commands.predict import predict
 from plusx.commands.train import train
 from plusx.errors import UserError
 from plusx.lab.commands import app as lab_app
+from plusx.text import visible
 from plusx.train import Interrupted
+
+LONGEST = 2000  # characters of an error's line; a damaged file may have longer things to say
 
 app = typer.Typer(
     name="plusx",
@@ -54,13 +59,23 @@ def _common(
 
 
 def _fail(message: str) -> NoReturn:
-    print(f"plusx: {' '.join(message.split())}", file=sys.stderr)
+    line = visible(" ".join(message.split()))
+    print(f"plusx: {line if len(line) <= LONGEST else line[:LONGEST] + ' …'}", file=sys.stderr)
     raise SystemExit(2)
+
+
+def _calm_streams() -> None:
+    """Let no name of a file end a command, nor Pillow's remarks about a damaged one disturb it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    warnings.filterwarnings("ignore", module="PIL")
 
 
 def main() -> None:
     """Run the command line; a user's error is one line on standard error and exit code 2."""
     debug = "--debug" in sys.argv
+    _calm_streams()
     try:
         code = app(standalone_mode=False)
     except UserError as error:

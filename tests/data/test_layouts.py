@@ -79,9 +79,9 @@ def test_only_what_is_there_is_found(fake, tmp_path):
 def test_an_unreadable_place_is_the_user_s_error(fake, tmp_path, monkeypatch):
     folder = fake.folder(tmp_path / "data", "bin")
 
-    def refuse(path):
+    def refuse(path, *_):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("pathlib.Path.read_bytes", refuse)
+    monkeypatch.setattr("pathlib.Path.open", refuse)
     with pytest.raises(UserError, match=r"data_batch_1\.bin: Permission denied"):
         survey(folder, fake.table)

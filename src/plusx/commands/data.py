@@ -1,6 +1,5 @@
 """`plusx data fetch|verify|info|inspect|pack`."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +13,7 @@ from plusx.commands.options import DataDir, Json
 from plusx.data.progress import say
 from plusx.errors import UserError
 from plusx.files import write_whole
+from plusx.text import to_json, visible
 
 SKIPPED_SHOWN = 10
 
@@ -37,7 +37,7 @@ def verify(data_dir: DataDir = None) -> None:
     faulty = 0
     for name, batch in pictures_room.verify(data_dir).items():
         fault = "missing" if batch is None else batch.fault
-        print(f"{name}  {fault or 'whole'}")
+        print(f"{name}  {visible(fault or 'whole')}")
         faulty += fault is not None
     if faulty:
         raise UserError(
@@ -67,7 +67,7 @@ def inspect(
     dataset = pictures_room.load_folder(folder)
     record = dataset.record
     if as_json:
-        print(json.dumps(record, indent=2, ensure_ascii=False))
+        print(to_json(record))
         return
     sizes = size_range(dataset)
     console = Console()

@@ -1,6 +1,5 @@
 """`plusx predict`."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +13,7 @@ from plusx.commands.options import DeviceOption, Json
 from plusx.device import resolve_device
 from plusx.errors import UserError
 from plusx.models import PRETRAINED
+from plusx.text import to_json, visible
 
 
 def predict(
@@ -21,8 +21,9 @@ def predict(
         list[Path],
         typer.Argument(
             metavar="[RUN] PICTURE",
-            help="Pictures of any size and format that Pillow reads. Before them, if wished, a run directory "
-            "or a .safetensors file; otherwise the network that comes with plusx answers.",
+            help="Pictures of any size: JPEG, PNG, WebP, AVIF, GIF, TIFF, BMP or PPM. Before them, if "
+            "wished, a run directory or a .safetensors file; otherwise the network that comes with plusx "
+            "answers.",
         ),
     ],
     device: DeviceOption = "auto",
@@ -42,7 +43,7 @@ def predict(
             }
             for path, answer in zip(pictures, answers, strict=True)
         ]
-        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        print(to_json(rows))
         return
     table = Table(box=None)
     table.add_column("picture", overflow="fold")
@@ -54,7 +55,10 @@ def predict(
         then = ", ".join(f"{other} {100 * less:.1f} %" for other, less in others)
         mark = " [yellow]?[/yellow]" if answer.doubtful else ""
         table.add_row(
-            escape(str(path)), escape(answer.name) + mark, f"{100 * answer.probability:.1f} %", escape(then)
+            escape(visible(str(path))),
+            escape(answer.name) + mark,
+            f"{100 * answer.probability:.1f} %",
+            escape(then),
         )
     console = Console()
     console.print(table)

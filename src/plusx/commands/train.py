@@ -12,6 +12,7 @@ from rich.console import Console
 from plusx import data as pictures_room
 from plusx import models as models_room
 from plusx.commands.options import DataDir
+from plusx.data.progress import say
 from plusx.errors import UserError
 from plusx.train import Processes, load_recipe
 
@@ -133,7 +134,7 @@ def _train(
         console=console,
     )
     for remark in dataset.record.get("remarks", []):
-        console.print(f"note: {remark}", markup=False, highlight=False, soft_wrap=True)
+        say(console, f"note: {remark}")
     if resume is None:
         # In a file of their own, users have settled what is in pixels themselves.
         own = set(setting_keys()) - {"training.batch_size"} if (name or "").endswith(".toml") else set()
@@ -163,7 +164,7 @@ def _train(
             )
     except Timeout:
         raise UserError(f"another process is training in {run}") from None
-    console.print(f"report: {run / 'report.html'}", highlight=False, soft_wrap=True)
+    say(console, f"report: {run / 'report.html'}")
 
 
 def _free_directory(name: str) -> Path:

@@ -21,6 +21,7 @@ from plusx.data.records import BATCHES, CLASSES, Images, Labels, Split, decode, 
 from plusx.data.sources import SOURCES, Source, SourceError
 from plusx.data.statistics import channel_statistics
 from plusx.errors import UserError
+from plusx.files import write_whole
 
 
 def cache_folder() -> Path:
@@ -189,10 +190,7 @@ def _mend(
 
 
 def _store(folder: Path, batch: Batch) -> Batch:
-    """Write the batch under another name, then rename it: nobody ever sees half of it."""
     folder.mkdir(exist_ok=True)
     path = folder / f"{batch.name}.bin"
-    temporary = path.with_suffix(".tmp")
-    temporary.write_bytes(batch.content)
-    temporary.replace(path)
+    write_whole(path, batch.content)
     return replace(batch, where=str(path))

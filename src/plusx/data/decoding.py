@@ -8,10 +8,9 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from rich.console import Console
 
-from plusx.data.picture import read_picture
+from plusx.data.picture import open_picture, read_picture
 from plusx.data.progress import counting
 from plusx.data.records import Images
 from plusx.errors import UserError
@@ -41,7 +40,7 @@ def decode(paths: Sequence[Path], size: int, console: Console) -> tuple[Images, 
     def read(number: int) -> None:
         try:
             images[number] = read_picture(paths[number], size)
-        except Exception as error:  # a damaged file can make a decoder fail in any way
+        except UserError as error:  # the others go on without it
             faults[paths[number]] = fault_of(error, str(paths[number]))
 
     with (
@@ -68,11 +67,9 @@ def refuse_too_many(count: int, size: int, otherwise: str) -> None:
         )
 
 
-def fault_of(error: Exception, name: str) -> str:
+def fault_of(error: UserError, name: str) -> str:
     """Why the picture `name` could not be read, in a few words without its name."""
-    if isinstance(error, UserError):
-        return str(error).removeprefix(name).strip(" :")
-    return f"can't be read as a picture: {type(error).__name__}"
+    return str(error).removeprefix(name).strip(" :")
 
 
 def digests(images: Images) -> list[str]:
@@ -85,7 +82,7 @@ def sizes_of(files: Sequence[Path | BytesIO]) -> list[tuple[int, int]]:
     sizes = []
     for file in files:
         try:
-            with Image.open(file) as picture:
+            with open_picture(file) as picture:
                 sizes.append(picture.size)
         except Exception:  # `decode` reports what is wrong with it
             continue

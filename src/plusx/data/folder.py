@@ -1,9 +1,10 @@
 """A user's own folder of pictures: one folder a class, split by the user or by us.
 
 Either `DIR/class/picture`, or `DIR/train/class/picture` beside `val` and `test`, of which one may be absent.
-Nothing in the folder is ever changed.
+Nothing in the folder is ever changed, and no link that leads out of it is followed.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from plusx.errors import UserError
+from plusx.text import is_visible
 
 SPLITS = {"train": ("train",), "validation": ("val", "valid", "validation"), "test": ("test",)}
 _CLUTTER = ("Thumbs.db", "desktop.ini", "__MACOSX")
@@ -46,61 +48,72 @@ def list_folder(root: Path) -> Listing:
     out and named in `empty`. Classes are in alphabetical order, those of all splits together.
 
     Raises:
-        UserError: if there is no such folder, or fewer than two classes have files in them.
+        UserError: if there is no such folder, fewer than two classes have files in them, or a class has a
+            name that can't be shown.
     """
     if not root.is_dir():
         what = "is a file" if root.exists() else "no such folder"
         raise UserError(f"{root}: {what}; --data takes cifar10, sample or a folder of pictures")
-    parts = _parts(root)
     found: list[tuple[Path, str, str | None]] = []
-    outside: list[Path] = []
+    outside: set[Path] = set()
     names: set[str] = set()
     try:
-        for split, part in parts.items():
-            for folder in _visible(part):
-                if folder.is_dir() and _inside(folder, root):
+        for split, part in _parts(root, outside).items():
+            for folder in _visible(part, root, outside):
+                if folder.is_dir():
                     names.add(folder.name)
-                    for path in _files(folder):
-                        if _inside(path, root):
-                            found.append((path, folder.name, split))
-                        else:
-                            outside.append(path)
+                    found += [(path, folder.name, split) for path in _files(folder, root, outside)]
     except OSError as error:
         raise UserError(f"{error.filename or root}: {error.strerror or error}") from error
+    for name in sorted(names):
+        if not is_visible(name):
+            raise UserError(f"{root}: {name!r} can't be the name of a class; rename that folder")
     classes = tuple(sorted({name for _, name, _ in found}))
     if len(classes) < 2:
         have = f"only the class {classes[0]!r}" if classes else "neither CIFAR-10 nor folders with pictures"
-        raise UserError(f"{root}: {have}; make a folder for each class, at least two: {root}/cat, {root}/dog")
+        out = f" ({min(outside)} leads out of it and is not followed)" if outside else ""
+        raise UserError(
+            f"{root}: {have}{out}; make a folder for each class, at least two: {root}/cat, {root}/dog"
+        )
     files = tuple(Found(path, classes.index(name), split) for path, name, split in found)
-    return Listing(root, classes, files, tuple(sorted(names - {*classes})), tuple(outside))
+    return Listing(root, classes, files, tuple(sorted(names - {*classes})), tuple(sorted(outside)))
 
 
-def _parts(root: Path) -> dict[str | None, Path]:
+def _parts(root: Path, outside: set[Path]) -> dict[str | None, Path]:
     """The user's splits by our names, or the folder itself as one part without a name."""
     parts: dict[str | None, Path] = {}
+    present = {path.name: path for path in _visible(root, root, outside) if path.is_dir()}
     for split, names in SPLITS.items():
         for name in names:
-            if (root / name).is_dir():
-                parts.setdefault(split, root / name)
+            if name in present:
+                parts.setdefault(split, present[name])
     if "train" not in parts:
         return {None: root}
     return parts if len(parts) > 1 else {None: parts["train"]}
 
 
-def _visible(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if not p.name.startswith(".") and p.name not in _CLUTTER)
+def _visible(folder: Path, root: Path, outside: set[Path]) -> list[Path]:
+    """What lies in a folder, in alphabetical order; links that lead out of `root` go to `outside` instead."""
+    inside = []
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.name in _CLUTTER:
+            continue
+        if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
+            outside.add(path)
+        else:
+            inside.append(path)
+    return inside
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    for path in _visible(folder):
-        if path.is_dir() and not path.is_symlink():
-            yield from _files(path)
+def _files(folder: Path, root: Path, outside: set[Path]) -> Iterator[Path]:
+    """Every file below a folder, however deep; links to folders are not gone into, so there is no circle."""
+    waiting = [folder]
+    while waiting:
+        path = waiting.pop()
+        if path == folder or (path.is_dir() and not path.is_symlink()):
+            waiting += reversed(_visible(path, root, outside))
         else:
             yield path
-
-
-def _inside(path: Path, root: Path) -> bool:
-    return not path.is_symlink() or path.resolve().is_relative_to(root.resolve())
 
 
 def draw_test(labels: np.ndarray, contents: list[str], share: float, seed: int) -> np.ndarray:

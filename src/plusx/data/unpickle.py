@@ -7,11 +7,16 @@ has a name. So a stranger's file can at worst be refused.
 
 import io
 import pickle
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
 
 from plusx.data.records import RECORD
+from plusx.pickles import names_in
+from plusx.text import visible
+
+_MOST_ACTS = 30  # tuples and calls: NumPy's own pickles need at most 16
 
 
 class _Bytes:
@@ -72,14 +77,22 @@ def from_python(content: bytes) -> bytes:
     ValueError: it asks for builtins.print, which CIFAR-10 doesn't need
     """
     try:
+        names_in(content, _MOST_ACTS)
         fields = _Unpickler(io.BytesIO(content), encoding="bytes").load()
         named = {key.decode() if isinstance(key, bytes) else key: value for key, value in fields.items()}
         labels, pictures = named["labels"], named["data"]
         if pictures.dtype.code not in ("u1", "|u1") or pictures.column_major:
             raise ValueError("its pictures are not rows of single bytes")
+        if not isinstance(labels, list) or not all(isinstance(label, int) for label in labels):
+            raise ValueError("its labels are not a row of numbers")
         rows = np.frombuffer(pictures.raw, np.uint8).reshape(len(labels), RECORD - 1)
         return np.concatenate([np.array(labels, np.uint8)[:, None], rows], axis=1).tobytes()
     except _RefusedError as error:
-        raise ValueError(str(error)) from None
+        raise ValueError(_shown(error)) from None
     except Exception as error:  # a broken pickle can fail in any way, and each means the same to the caller
-        raise ValueError(f"it is not a batch of CIFAR-10's Python version ({error})") from error
+        raise ValueError(f"it is not a batch of CIFAR-10's Python version ({_shown(error)})") from error
+
+
+def _shown(error: Exception) -> str:
+    """What an error says, which may come from the pickle, for a terminal."""
+    return shorten(visible(str(error)) or type(error).__name__, 200, placeholder=" …")

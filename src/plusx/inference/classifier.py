@@ -13,6 +13,7 @@ from plusx import models, ops
 from plusx.data import read_picture, square
 from plusx.data.progress import counting
 from plusx.device import resolve_precision
+from plusx.errors import UserError
 from plusx.inference.predict import predict
 from plusx.models import Card
 
@@ -74,7 +75,7 @@ class Classifier(nn.Module):
             An answer for each picture, in their order.
 
         Raises:
-            UserError: if a file is missing or can't be read as a picture.
+            UserError: if a file is missing or can't be read as a picture, or the answer is no number.
             TypeError: for something that is no picture.
         """
         rows = self.probabilities(pictures, views=views)
@@ -84,7 +85,7 @@ class Classifier(nn.Module):
         """Like `predict`, but the plain table: float32 (N, classes), rows that sum to 1."""
         device = next(self.parameters()).device
         with ops.engine("native"):  # all engines agree, and this one is the quickest to start
-            return predict(
+            table = predict(
                 self,
                 self.read(pictures),
                 self.card,
@@ -92,6 +93,11 @@ class Classifier(nn.Module):
                 device=device,
                 precision=resolve_precision("auto", device),
             ).numpy()
+        if not np.isfinite(table).all():
+            raise UserError(
+                "the network answers with what is no number: its weights are damaged; use another copy"
+            )
+        return table
 
     def read(self, pictures: Picture | Sequence[Picture]) -> np.ndarray:
         """What the network gets to see of pictures, see `predict`: uint8 (N, size, size, 3)."""

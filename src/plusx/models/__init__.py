@@ -1,6 +1,7 @@
 """Networks: the ImageNet ResNets, the paper's CIFAR ResNets, the fast CIFAR net, and their plain twins."""
 
 from plusx.models.blocks import BasicBlock, Bottleneck
+from plusx.models.card import Card
 from plusx.models.cifar import CifarResNet
 from plusx.models.fast import FastNet
 from plusx.models.receptive_field import Box, Step, main_path, path_to, receptive_field, seen_by
@@ -8,7 +9,7 @@ from plusx.models.registry import create_model, model_names
 from plusx.models.resnet import ResNet
 from plusx.models.stages import stages
 from plusx.models.summary import Summary, multiply_adds, summarise
-from plusx.models.weights import PRETRAINED, Card, begin_from, load, load_state, save_weights
+from plusx.models.weights import PRETRAINED, begin_from, load, load_state, save_weights
 
 __all__ = [
     "PRETRAINED",

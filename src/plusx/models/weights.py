@@ -1,50 +1,28 @@
 """Weights on disk: safetensors that say which network they belong to, and public checkpoints by name."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from plusx.errors import UserError
 from plusx.files import write_whole
+from plusx.models.card import Card
+from plusx.models.public import read_pth
 from plusx.models.registry import create_model
 
 WEIGHTS_FILE = "model.safetensors"
 PRETRAINED = {"cifar10": Path(__file__).parent / "pretrained" / "cifar10.safetensors"}
 """Networks that come with the package, by name; the model card beside each says how it was trained."""
-
-
-@dataclass(frozen=True)
-class Card:
-    """What a weights file says of itself: enough to rebuild the network and to feed it.
-
-    Attributes:
-        model: a name that `create_model` knows.
-        residual: False for the plain twin.
-        classes: the class names, in the order of the logits.
-        mean: channel means (R, G, B) of the training pictures, 0…1.
-        std: channel standard deviations (R, G, B), 0…1.
-        input_size: side of the pictures it was trained on, in pixels.
-        doubt: probability, 0…1, below which an answer is doubtful; see `plusx.inference.doubt_below`.
-    """
-
-    model: str
-    residual: bool
-    classes: tuple[str, ...]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    input_size: int
-    doubt: float = 0.0
+MOST_TENSORS = 10_000
 
 
 def save_weights(path: Path, model: nn.Module, card: Card) -> None:
     """Write the network's state and its card to one safetensors file, whole or not at all."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    write_whole(path, save(state, metadata={"plusx": TypeAdapter(Card).dump_json(card).decode()}))
+    write_whole(path, save(state, metadata={"plusx": card.to_json()}))
 
 
 def load(run_or_file: str | Path, into: nn.Module | None = None) -> nn.Module:
@@ -61,8 +39,28 @@ def load(run_or_file: str | Path, into: nn.Module | None = None) -> nn.Module:
         UserError: if there are no weights, they are damaged, or they don't say which network they are.
     """
     path = _file_of(Path(run_or_file))
-    card, state = _open(path)
-    model = into or create_model(card.model, num_classes=len(card.classes), residual=card.residual)
+    card, state = _read(path)
+    if card is None:
+        raise UserError(
+            f"{path} does not say which network it is; in Python: plusx.models.load_state(model, tensors)"
+        )
+    if into is None:
+        with torch.device(
+            "meta"
+        ):  # there a network takes no memory, however large a stranger's card makes it
+            _refuse_misfit(path, card, _build(card), state)
+    model = into or _build(card)
+    _refuse_misfit(path, card, model, state)
+    model.load_state_dict(state)
+    model.card = card  # type: ignore[assignment]
+    return model.eval()
+
+
+def _build(card: Card) -> nn.Module:
+    return create_model(card.model, num_classes=len(card.classes), residual=card.residual)
+
+
+def _refuse_misfit(path: Path, card: Card, model: nn.Module, state: dict[str, Tensor]) -> None:
     expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
     found = {name: tensor.shape for name, tensor in state.items()}
     wrong = sorted(name for name in expected.keys() | found if expected.get(name) != found.get(name))
@@ -71,9 +69,6 @@ def load(run_or_file: str | Path, into: nn.Module | None = None) -> nn.Module:
             f"{path} does not fit the {card.model!r} that it names: {len(wrong)} tensors are missing, "
             f"unknown or of another shape, first {wrong[0]!r}; use another copy"
         )
-    model.load_state_dict(state)
-    model.card = card  # type: ignore[assignment]
-    return model.eval()
 
 
 def begin_from(model: nn.Module, run_or_file: str | Path) -> Card | None:
@@ -90,8 +85,13 @@ def begin_from(model: nn.Module, run_or_file: str | Path) -> Card | None:
     Raises:
         UserError: if there are no weights, or other tensors than the head's don't fit.
     """
-    card, state = _state(Path(run_or_file))
-    own = model.state_dict()
+    own, path = model.state_dict(), Path(run_or_file)
+    card: Card | None = None
+    if path.suffix in (".pth", ".pt"):
+        # A head for more classes and what training kept beside the weights make it larger, but not by more.
+        state = read_pth(path, largest=4 * sum(tensor.nbytes for tensor in own.values()) + 2**26)
+    else:
+        card, state = _read(_file_of(path))
     state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
     head = {name for name in list(own)[-2:] if name.startswith(("fc.", "linear."))}
     state = {n: t for n, t in state.items() if n not in head or (n in own and own[n].shape == t.shape)}
@@ -111,28 +111,6 @@ def begin_from(model: nn.Module, run_or_file: str | Path) -> Card | None:
     return card
 
 
-def _state(path: Path) -> tuple[Card | None, dict[str, Tensor]]:
-    """The tensors of any weights file, with its card if it has one."""
-    if path.suffix in (".pth", ".pt"):
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)  # tensors only, no code
-        except FileNotFoundError:
-            raise UserError(f"there is no weights file {path}") from None
-        except Exception as error:
-            raise UserError(f"{path} is no whole file of tensors alone: {type(error).__name__}") from error
-        if not isinstance(state, dict) or not all(isinstance(t, Tensor) for t in state.values()):
-            raise UserError(f"{path} holds more than tensors by name; save the model's state_dict() alone")
-        return None, state
-    if path.suffix == ".safetensors":
-        try:
-            with safe_open(path, framework="pt") as file:
-                if "plusx" not in (file.metadata() or {}):
-                    return None, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError):
-            pass  # `_open` says what is wrong
-    return _open(_file_of(path))
-
-
 def _file_of(path: Path) -> Path:
     """The weights file of a run or of a network that comes with the package; any other path as it is."""
     if str(path) in PRETRAINED and not path.exists():
@@ -144,25 +122,25 @@ def _file_of(path: Path) -> Path:
     return path
 
 
-def _open(path: Path) -> tuple[Card, dict[str, Tensor]]:
+def _read(path: Path) -> tuple[Card | None, dict[str, Tensor]]:
+    """The card, if there is one, and the tensors, which stay in the file until they are used."""
     if not path.is_file():
         raise UserError(f"there is no weights file {path}; give a run directory or a .safetensors file")
     try:
         with safe_open(path, framework="pt") as file:
+            names = file.keys()
+            if len(names) > MOST_TENSORS:
+                raise ValueError(f"{len(names):,} tensors")
             metadata: dict[str, str] = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
-    except (SafetensorError, OSError) as error:
+            state = {name: file.get_tensor(name) for name in names}
+    except (SafetensorError, OSError, MemoryError, RuntimeError, ValueError) as error:
         raise UserError(f"{path} is not a whole safetensors file: {error}") from error
     if "plusx" not in metadata:
-        raise UserError(
-            f"{path} does not say which network it is; in Python: plusx.models.load_state(model, tensors)"
-        )
+        return None, state
     try:
-        return TypeAdapter(Card).validate_json(metadata["plusx"]), state
-    except ValidationError as error:
-        first = error.errors()[0]
-        fault = ": ".join([*map(str, first["loc"]), first["msg"]])
-        raise UserError(f"{path} has a damaged card ({fault}); use another copy") from error
+        return Card.from_json(metadata["plusx"]), state
+    except ValueError as error:
+        raise UserError(f"{path} has a damaged card ({error}); use another copy") from error
 
 
 def load_state(model: nn.Module, state: dict[str, Tensor]) -> None:

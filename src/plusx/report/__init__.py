@@ -56,4 +56,4 @@ def write_report(
     }
     page = render_page(files, summary, drawings)
     contents = {run / f"{name}.png": png for name, png in drawings[LIGHT.name].items()}
-    write_together(contents | {run / "report.html": page.encode()})
+    write_together(contents | {run / "report.html": page.encode("utf-8", "backslashreplace")})

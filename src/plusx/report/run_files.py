@@ -97,6 +97,7 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
     try:
         for path, content in contents.items():
             temporary[path] = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+            temporary[path].unlink(missing_ok=True)  # never through a link that lies there
             temporary[path].write_bytes(content)
         for path, written in temporary.items():
             os.replace(written, path)

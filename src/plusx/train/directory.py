@@ -15,6 +15,7 @@ import plusx
 from plusx.device import instructions, processor
 from plusx.errors import UserError
 from plusx.files import write_whole
+from plusx.text import to_json
 from plusx.train.recipe import Recipe, load_recipe, to_toml
 
 
@@ -42,7 +43,7 @@ def claim(run: Path, recipe: Recipe, record: dict[str, Any] | None = None) -> No
     try:
         run.mkdir(parents=True, exist_ok=True)
         if record:
-            write_whole(run / "data.json", json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+            write_whole(run / "data.json", to_json(record) + "\n")
         write_whole(run / "recipe.toml", to_toml(recipe))
     except OSError as error:
         raise UserError(f"can't write to {run}: {error.strerror}; choose another --out") from error

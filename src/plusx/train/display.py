@@ -1,6 +1,7 @@
 """What a person sees of a run: a live screen on a terminal, plain lines elsewhere, nothing if asked."""
 
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -12,7 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from plusx.data.progress import redraws
+from plusx.data.progress import redraws, say
+from plusx.text import visible
 from plusx.train.journal import EpochRecord
 from plusx.train.recipe import Recipe
 
@@ -27,12 +29,14 @@ def choose_mode(console: Console, quiet: bool) -> Mode:
 
 
 def clock(seconds: float) -> str:
-    """Minutes and seconds, hours where needed.
+    """Minutes and seconds, hours where needed; none of less than nothing, whatever the clock did.
 
-    >>> clock(75), clock(3_700)
-    ('1:15', '1:01:40')
+    >>> clock(75), clock(3_700), clock(-5), clock(math.inf)
+    ('1:15', '1:01:40', '0:00', '–')
     """
-    minutes, rest = divmod(round(seconds), 60)
+    if not math.isfinite(seconds):
+        return "–"
+    minutes, rest = divmod(round(max(seconds, 0.0)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
@@ -80,7 +84,7 @@ class Display:
 
     def begin(self, facts: str, steps: int, steps_per_epoch: int, done: int) -> None:
         """Show the header: `facts` is one line about network, data and machine."""
-        self.facts = facts
+        self.facts = visible(facts)
         self.steps, self.steps_per_epoch = steps, steps_per_epoch
         self.run_task = self.bars.add_task("run", total=steps, completed=done, note="")
         self.epoch_task = self.bars.add_task(
@@ -96,7 +100,7 @@ class Display:
             )
             self.live.start()
         elif self.mode == "plain":
-            self.say(f"plusx {self.recipe.name}: {facts}")
+            self.say(f"plusx {self.recipe.name}: {self.facts}")
 
     def step(self, step: int, loss: float, accuracy: float, rate: float, seconds_left: float) -> None:
         """After a step: running loss and accuracy of the epoch, pictures a second, time left."""
@@ -130,7 +134,7 @@ class Display:
     def say(self, line: str) -> None:
         """One line of text, unless quiet."""
         if self.mode != "quiet":
-            self.console.print(line, highlight=False, soft_wrap=True)
+            say(self.console, line)
 
     def stop(self) -> None:
         """Leave the terminal as it was; the last screen stays."""
@@ -140,7 +144,7 @@ class Display:
 
     def finish(self, closing: Sequence[str]) -> None:
         """Show the closing lines under the table and let go of the terminal."""
-        self.closing = closing
+        self.closing = [visible(line) for line in closing]
         if self.live is None:
             for line in closing:
                 self.say(line)
@@ -178,11 +182,11 @@ class Display:
                 f"{r.seconds_train:.1f}",
             )
         header = Panel(
-            self.facts, title=f"plusx · {self.recipe.name}", title_align="left", border_style="blue"
+            Text(self.facts), title=f"plusx · {self.recipe.name}", title_align="left", border_style="blue"
         )
         parts: list[RenderableType] = [header, table]
         if bars:
             parts.append(self.bars)
         if self.closing:
-            parts.append(Panel("\n".join(self.closing), border_style="green"))
+            parts.append(Panel(Text("\n".join(self.closing)), border_style="green"))
         return Group(*parts)

@@ -164,7 +164,7 @@ class ShardFeed:
             content = file.read(int(index.sizes[row]))
         try:
             image[:] = decode_picture(content, self.size, shard.name)
-        except Exception as error:  # a damaged file can make a decoder fail in any way
+        except UserError as error:
             return self._skip(shard, offset, fault_of(error, shard.name))
         return label
 

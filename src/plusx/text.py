@@ -1,0 +1,40 @@
+"""Text from strangers made harmless: names of files may hold what a terminal takes for a command."""
+
+import json
+import re
+from typing import Any
+
+# Control characters (ESC begins a terminal's commands), separators of lines, marks that turn the direction of
+# writing round, and the lone surrogates that stand for bytes of a file name that are not UTF-8.
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_UNSEEN_IN_JSON = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def visible(text: str) -> str:
+    r"""The text with an escape in the place of every character that would act instead of being seen.
+
+    >>> print(visible("cat\x1b[2J\n狗.png"))
+    cat\x1b[2J\n狗.png
+    """
+    return _UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def is_visible(text: str) -> bool:
+    r"""Whether the text has something to see, and nothing that acts.
+
+    >>> is_visible("German shepherd"), is_visible("\x1b[2J"), is_visible("")
+    (True, False, False)
+    """
+    return bool(text.strip()) and visible(text) == text
+
+
+def to_json(value: Any) -> str:
+    r"""Indented JSON in which Chinese stays readable and everything reads back as it was, odd file names too.
+
+    >>> print(to_json({"狗": "\x1b[2J\x9b\udcff"}))
+    {
+      "狗": "\u001b[2J\u009b\udcff"
+    }
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    return _UNSEEN_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
