@@ -5,6 +5,7 @@ import pytest
 
 from plusx.files import write_whole
 from plusx.train.journal import EpochRecord, Journal
+from plusx.train.processes import Processes
 
 RECORD = EpochRecord(1, 3, 10, 0.1, 2.0, 0.3, 1.9, 0.4, None, None, 5.0, 1.0, 100.0)
 
@@ -25,11 +26,11 @@ def test_a_file_that_cannot_be_finished_leaves_the_old_one(tmp_path, monkeypatch
 
 def test_the_journal_drops_lines_beyond_the_checkpoint(tmp_path) -> None:
     path = tmp_path / "metrics.jsonl"
-    journal = Journal(path, 0)
+    journal = Journal(path, 0, Processes())
     for _ in range(3):
         journal.append(RECORD)
     assert len(path.read_text().splitlines()) == 3
-    resumed = Journal(path, 1)
+    resumed = Journal(path, 1, Processes())
     resumed.append(RECORD)
     lines = path.read_text().splitlines()
     assert len(lines) == 2

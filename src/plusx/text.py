@@ -28,6 +28,23 @@ def is_visible(text: str) -> bool:
     return bool(text.strip()) and visible(text) == text
 
 
+def from_json(text: str) -> Any:
+    """Read JSON that anyone may have written.
+
+    Raises:
+        ValueError: if it is none, nested too deep, or has a number of thousands of digits.
+
+    >>> from_json("[" * 100_000)
+    Traceback (most recent call last):
+    ...
+    ValueError: nested too deep
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+
+
 def to_json(value: Any) -> str:
     r"""Indented JSON in which Chinese stays readable and everything reads back as it was, odd file names too.
 

@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import shorten
-from typing import Self
 
+from plusx.data.archives import open_tar
 from plusx.data.records import BATCHES, digest
 from plusx.data.unpickle import from_python
 from plusx.errors import UserError
@@ -22,7 +22,7 @@ ARCHIVE = "cifar-10-binary.tar.gz"
 LARGEST = (
     40_000_000  # bytes; CIFAR-10's largest file has 31 million, and no more than this is ever read of one
 )
-_MOST_HEADERS = 100
+_MOST_FILES = 100
 _CONTAINERS = (".", FOLDER, "cifar-10-batches-py", ARCHIVE, "cifar-10-python.tar.gz")
 
 LOOKED_FOR = (
@@ -130,22 +130,5 @@ def _archive(path: Path, names: Collection[str]) -> Iterator[tuple[str, str, byt
 
 
 def open_archive(path: Path) -> tarfile.TarFile:
-    """Open an archive of CIFAR-10; it ends in a `ReadError` where it holds what no such archive does.
-
-    So a small archive that unpacks to a large one uses up neither memory nor, without end, time.
-    """
-    headers = 0
-
-    class Member(tarfile.TarInfo):
-        @classmethod
-        def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-            nonlocal headers
-            headers += 1
-            member = super().frombuf(buf, encoding, errors)
-            # A header of another kind than a file's is read into memory as it is.
-            largest = LARGEST if member.isreg() else tarfile.RECORDSIZE
-            if headers > _MOST_HEADERS or member.size > largest:
-                raise tarfile.ReadError("it holds more than CIFAR-10")
-            return member
-
-    return tarfile.open(path, tarinfo=Member)
+    """Open an archive of CIFAR-10; it ends in a `ReadError` where it holds what no such archive does."""
+    return open_tar(path, largest=LARGEST, most=_MOST_FILES)

@@ -7,7 +7,7 @@ import stat
 import struct
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO
 
@@ -78,8 +78,8 @@ def open_picture(source: Path | str | io.BytesIO) -> Iterator[Image.Image]:
     """Open a picture and read its header, with all that must be checked before anything is unpacked.
 
     Raises:
-        OSError: if there is no such file, or it is a directory, a pipe (which would be waited for without end),
-            a socket or a device.
+        OSError: if there is no such file, or it is a directory, a pipe (which would be waited for without
+            end), a socket or a device.
         DecompressionBombError: if it has more bytes or pixels than are read.
         Exception: of any kind, from Pillow, for a damaged file.
     """
@@ -88,8 +88,10 @@ def open_picture(source: Path | str | io.BytesIO) -> Iterator[Image.Image]:
         raise Image.DecompressionBombError(f"{length / 2**20:,.0f} MiB, at most 512 are read")
     Image.init()
     known = [name for name in FORMATS if name in Image.OPEN]
-    opened = nullcontext(source) if isinstance(source, io.BytesIO) else open(source, "rb")
-    with _one_large if length > LARGE_BYTES else nullcontext(), opened as file:
+    with ExitStack() as stack:
+        if length > LARGE_BYTES:
+            stack.enter_context(_one_large)
+        file = source if isinstance(source, io.BytesIO) else stack.enter_context(open(source, "rb"))
         _refuse_strips(file)
         with Image.open(file, formats=known) as picture:
             pixels = picture.width * picture.height

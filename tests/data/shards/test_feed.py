@@ -15,6 +15,7 @@ from PIL import Image
 from rich.console import Console
 
 from plusx.data import Minibatch, ShardFeed, decode_picture, sample
+from plusx.data.picture import FORMATS
 from plusx.data.shards import files, list_shards
 from plusx.data.shards.feed import NEIGHBOURS, mixed
 from plusx.errors import UserError
@@ -173,7 +174,7 @@ def test_what_can_t_be_used_is_left_out_counted_and_told(make: Any, tmp_path: Pa
         "0.tar/000003.png": "no label (.cls) beside it",
         "0.tar/000004": "no picture beside its label",
         "0.tar/000005": "no picture",
-        "1.tar/000008.png": "can't be read as a picture: not a format that Pillow knows, or damaged",
+        "1.tar/000008.png": f"can't be read as a picture: damaged, or none of {', '.join(FORMATS)}",
     }
     assert said.getvalue().count("note: skipped") == 6  # once each, not at every epoch
 

@@ -1,7 +1,6 @@
 """Shards as a dataset: the training pictures a stream, the test pictures in memory, and a record of both."""
 
 import hashlib
-import json
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,11 @@ from plusx.data.records import Images, Labels
 from plusx.data.shards.feed import ShardFeed
 from plusx.data.shards.files import Shard, beside, is_address, is_shards, list_shards
 from plusx.errors import UserError
+from plusx.text import from_json, is_visible
 
 CLASSES = "classes.txt"
 INDEX = "index.json"
+MOST_SAMPLES = 10_000_000  # of a shard
 
 
 def load_shards(
@@ -106,7 +107,7 @@ def _classes(shard: Shard) -> tuple[str, ...]:
     if text is None:
         return ()
     names = tuple(line.strip() for line in text.splitlines() if line.strip())
-    if len(names) < 2 or len({*names}) < len(names):
+    if len(names) < 2 or len({*names}) < len(names) or not all(map(is_visible, names)):
         raise UserError(
             f"{CLASSES} beside {shard.where} must name each class once, at least two, a line each"
         )
@@ -126,10 +127,11 @@ def _counts(shards: list[Shard]) -> dict[str, int]:
     """How many samples index.json says the shards have; nothing if it doesn't say it of all of them."""
     text = beside(shards[0], INDEX)
     try:
-        counts = {str(name): int(count) for name, count in json.loads(text or "{}")["samples"].items()}
-    except (ValueError, KeyError, AttributeError, TypeError):
+        counts = {shard.name: from_json(text or "{}")["samples"][shard.name] for shard in shards}
+    except (ValueError, KeyError, TypeError):
         return {}
-    return counts if {shard.name for shard in shards} <= counts.keys() else {}
+    believable = all(type(count) is int and 0 <= count <= MOST_SAMPLES for count in counts.values())
+    return counts if believable else {}
 
 
 def _sizes(feed: ShardFeed) -> list[tuple[int, int]]:
@@ -139,8 +141,9 @@ def _sizes(feed: ShardFeed) -> list[tuple[int, int]]:
     contents = []
     with feed.shards[0].open() as file:
         for row in chosen:
-            file.seek(int(index.offsets[row]))
-            contents.append(BytesIO(file.read(int(index.sizes[row]))))
+            if int(row) not in index.faults:
+                file.seek(int(index.offsets[row]))
+                contents.append(BytesIO(file.read(int(index.sizes[row]))))
     return sizes_of(contents)
 
 

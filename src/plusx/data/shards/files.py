@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPMessage
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 from urllib.error import HTTPError
 from urllib.parse import urlsplit, urlunsplit
 from urllib.request import Request, urlopen
@@ -21,6 +21,7 @@ from plusx.data.cache import cache_folder
 from plusx.data.download import TIMEOUT, download
 from plusx.errors import UserError, optional
 
+LONGEST = 1 << 24  # bytes of a text beside shards
 RESERVE = 1 << 30  # bytes of the cache's disk that shards leave free
 
 
@@ -120,22 +121,32 @@ def beside(shard: Shard, name: str) -> str | None:
     """The text of a file that lies where the shard lies; None if there is none.
 
     Raises:
-        UserError: if it is no text, or the server doesn't answer.
+        UserError: if it is no text or a very long one, or the server doesn't answer.
     """
     try:
         if not is_address(shard.where):
             path = shard.path.with_name(name)
-            return path.read_text(encoding="utf-8") if path.is_file() else None
+            if not path.is_file():
+                return None
+            with path.open("rb") as file:
+                return _text(file)
         parts = urlsplit(shard.where)
         address = urlunsplit(parts._replace(path=f"{parts.path.rpartition('/')[0]}/{name}"))
         with urlopen(address, timeout=TIMEOUT) as answer:
-            return str(answer.read().decode("utf-8"))
+            return _text(answer)
     except HTTPError as error:
         if error.code in (403, 404):  # some servers hide what is missing
             return None
         raise UserError(f"{error.url}: {error.reason}; try again later") from error
-    except (OSError, HTTPException, UnicodeDecodeError) as error:
+    except (OSError, HTTPException, ValueError) as error:
         raise UserError(f"{name} beside {shard.where} can't be read: {error}") from error
+
+
+def _text(file: IO[bytes]) -> str:
+    content = file.read(LONGEST + 1)
+    if len(content) > LONGEST:
+        raise ValueError(f"it has more than {LONGEST:,} bytes")
+    return content.decode("utf-8")
 
 
 def _expand(source: str) -> Iterator[str]:

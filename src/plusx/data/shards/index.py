@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from plusx.data.archives import open_tar
 from plusx.data.cache import cache_folder
+from plusx.data.picture import MOST_BYTES
 from plusx.data.shards.files import Shard
 from plusx.errors import UserError, optional
 from plusx.files import write_whole
@@ -113,6 +115,8 @@ class _Sample:
     def fault(self) -> str:
         if not self.picture:
             return "no picture beside its label" if self.text is not None else "no picture"
+        if self.size > MOST_BYTES:
+            return "too big a picture"
         if self.text is None:
             return "no label (.cls) beside it"
         return "" if self.label >= 0 else f"the label {self.text!r} is no class number"
@@ -151,7 +155,7 @@ def _members(shard: Shard) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
         if start.startswith(COMPRESSED):
             raise UserError(f"{shard.where} is compressed; shards are plain tar files: unpack it first")
         try:
-            with tarfile.open(fileobj=file, mode="r:") as archive:
+            with open_tar(file, plain=True) as archive:
                 for member in archive:
                     if member.isfile():
                         label = archive.extractfile(member) if member.name.lower().endswith(".cls") else None
@@ -161,7 +165,9 @@ def _members(shard: Shard) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
                 if file.read(BLOCK) != bytes(BLOCK):
                     where = f"at byte {archive.offset:,}"
                     raise UserError(f"{shard.where} ends too early, or is damaged, {where}; bring it anew")
-        except tarfile.TarError as error:
+        except UserError:
+            raise
+        except Exception as error:  # a damaged header can make tarfile fail in any way
             what = "ends too early" if "unexpected end" in str(error) else "is no tar file"
             raise UserError(
                 f"{shard.where} {what} ({error}); bring it anew, or write shards by plusx data pack"
