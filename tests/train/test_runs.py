@@ -12,7 +12,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from plusx.data import Augmentation
+from plusx.data.policy import trivial
 from plusx.errors import UserError
+from plusx.inference import normalise
 from plusx.models import load
 from plusx.train import Interrupted
 from plusx.train.checkpoint import KEPT
@@ -176,6 +179,21 @@ def test_augmentation_and_order_are_functions_of_seed_and_epoch_alone(tiny, trai
         made._train_epoch()
     half = len(seen) // 2
     assert all(torch.equal(a, b) for a, b in zip(seen[:half], seen[half:], strict=True))
+
+
+def test_the_policy_comes_before_normalising_and_the_resized_crop_after(tiny, trainer, tmp_path) -> None:
+    recipe = tiny(data__policy="trivial", data__resized_crop=0.5, data__light=0.1, training__small_epochs=0)
+    first = trainer(recipe, tmp_path / "run")
+    given = []
+    first.display.begin("", first.plan.steps, first.plan.steps_per_epoch, 0)
+    first._step = lambda pictures, labels: given.append(pictures) or (1.0, 0)
+    first._train_epoch()
+    augment = Augmentation("alternating", recipe.data.crop, light=0.1, resized_crop=0.5, policy="trivial")
+    draws = augment.draw(800, 32, 32, seed=0, epoch=0)
+    (batch, *_) = first.feed.epoch(seed=0, epoch=0, steps=8)
+    raw = trivial(batch.pictures, draws.operations[batch.places])
+    expected = augment(normalise(raw, first.mean, first.std), draws[batch.places])
+    assert torch.equal(given[0], expected)
 
 
 def test_a_recipe_written_by_a_run_repeats_it(tiny, trainer, tmp_path) -> None:

@@ -94,7 +94,9 @@ class Trainer:
         self.feed = dataset.feed(self.device)
         refuse_odd_batches(training.batch_size, self.feed.pictures, self.processes.count)
         self.plan = Plan(training, self.feed.pictures, self.feed.size)
-        self.augment = Augmentation(data.mirror, data.crop, data.cutout, data.light)
+        self.augment = Augmentation(
+            data.mirror, data.crop, data.cutout, data.light, data.resized_crop, data.policy
+        )
 
         model, self.card = prepare(recipe.model, self.feed, dataset.classes, build)
         self.frozen = frozen_part(model, recipe.model.freeze)
@@ -215,8 +217,9 @@ class Trainer:
         saved = clock_now = time.perf_counter()
         for batch in minibatches:
             labels = batch.labels.to(self.device)
-            pictures = normalise(batch.pictures.to(self.device), self.mean, self.std)
-            pictures = self.augment(pictures, draws[batch.places])
+            drawn = draws[batch.places]
+            pictures = self.augment.change(batch.pictures.to(self.device), drawn)
+            pictures = self.augment(normalise(pictures, self.mean, self.std), drawn)
             if epoch < training.small_epochs:
                 pictures = shrink(pictures, training.small_size)
             loss, right = self._step(pictures, labels)

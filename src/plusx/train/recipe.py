@@ -60,6 +60,10 @@ class Data(Section):
     """Side of a square that is blanked, in pixels."""
     light: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Largest change of contrast (a factor 1 ± light) and brightness (± light standard deviations)."""
+    resized_crop: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Smallest share of the area of a part that is enlarged to the whole picture; 0 turns it off."""
+    policy: Literal["none", "trivial"] = "none"
+    """trivial: one of 14 operations, of random strength, on each picture (TrivialAugment)."""
 
 
 class Training(Section):
