@@ -175,7 +175,7 @@ def test_augmentation_and_order_are_functions_of_seed_and_epoch_alone(tiny, trai
         made = trainer(tiny(), tmp_path / run)
         made.display.begin("", made.plan.steps, made.plan.steps_per_epoch, 0)
         torch.manual_seed(len(seen))  # the global state must not matter
-        made._step = lambda pictures, labels: (seen.append(pictures.clone()), (1.0, 0))[1]
+        made._step = lambda pictures, labels, whole: (seen.append(pictures.clone()), (1.0, 0))[1]
         made._train_epoch()
     half = len(seen) // 2
     assert all(torch.equal(a, b) for a, b in zip(seen[:half], seen[half:], strict=True))

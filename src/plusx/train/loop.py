@@ -222,16 +222,16 @@ class Trainer:
             pictures = self.augment(normalise(pictures, self.mean, self.std), drawn)
             if epoch < training.small_epochs:
                 pictures = shrink(pictures, training.small_size)
-            loss, right = self._step(pictures, labels)
+            (whole,) = self._total([len(labels)])  # fewer than planned where a picture can't be read
+            loss, right = self._step(pictures, labels, int(whole))
             late = self.processes.leads and clock_now - saved > 60 * training.checkpoint_minutes
             stop = self.stop_request.signal is not None
             loss_sum, correct, overdue, asked = self._total([loss * len(labels), right, late, stop])
 
-            whole = plan.pictures_of(position.step)
             position.step += 1
             position.loss_sum += loss_sum
             position.correct += int(correct)
-            position.seen += whole
+            position.seen += int(whole)
             before, clock_now = clock_now, time.perf_counter()
             position.epoch_seconds += clock_now - before
             self._show_progress()
@@ -243,8 +243,12 @@ class Trainer:
                 saved = clock_now = time.perf_counter()
             self._stop_if(bool(asked))
 
-    def _step(self, pictures: Tensor, labels: Tensor) -> tuple[float, int]:
-        """Forward, loss, backward, step. Returns this process's mean loss and how many were right."""
+    def _step(self, pictures: Tensor, labels: Tensor, whole: int) -> tuple[float, int]:
+        """Forward, loss, backward, step, for this process's share of `whole` pictures.
+
+        Returns:
+            Its mean loss, and how many it had right.
+        """
         training, step = self.recipe.training, self.position.step
         warmup = self.recipe.schedule.warmup_epochs / training.epochs
         set_rates(self.optimizers, factor(self.recipe.schedule.shape, step / self.plan.steps, warmup))
@@ -252,7 +256,7 @@ class Trainer:
             logits = self.together(pictures)
             loss = ops.cross_entropy(logits, labels, label_smoothing=training.label_smoothing)
         # Gradients are averaged over the processes, so each weighs in by its share of the pictures.
-        share = len(labels) / self.plan.pictures_of(step)
+        share = len(labels) / whole
         (loss * (share * self.processes.count) if self.processes.several else loss).backward()
         for optimizer in self.optimizers:
             optimizer.step()

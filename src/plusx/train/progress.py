@@ -25,7 +25,7 @@ def refuse_odd_batches(batch_size: int, pictures: int, processes: int) -> None:
 
 @dataclass(frozen=True)
 class Plan:
-    """The steps of a run: so many an epoch, each of about `pictures / steps_per_epoch` pictures.
+    """The steps of a run: so many an epoch, among which the pictures are shared out evenly.
 
     Args:
         training: the recipe's table.
@@ -33,8 +33,8 @@ class Plan:
         size: their side, in pixels.
 
     >>> plan = Plan(Training(epochs=3, batch_size=100), pictures=250, size=32)
-    >>> plan.steps_per_epoch, plan.steps, [plan.pictures_of(step) for step in range(3)]
-    (3, 9, [84, 83, 83])
+    >>> plan.steps_per_epoch, plan.steps
+    (3, 9)
     """
 
     training: Training
@@ -50,11 +50,6 @@ class Plan:
     def steps(self) -> int:
         """Of the whole run."""
         return self.steps_per_epoch * self.training.epochs
-
-    def pictures_of(self, step: int) -> int:
-        """How many pictures a step takes, all processes together; the feed shares them out as evenly."""
-        each, more = divmod(self.pictures, self.steps_per_epoch)
-        return each + (step % self.steps_per_epoch < more)
 
     def seconds_left(self, position: Position) -> float:
         """The time that the rest of the run will take at the pace of the epoch begun."""
