@@ -6,42 +6,19 @@ Writes src/plusx/models/pretrained/cifar10.safetensors in float16, half the byte
 the card says of accuracy is measured on the numbers as they will be shipped.
 """
 
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import plusx
+from plusx.export import Measured, model_card
 from plusx.files import write_whole
-from plusx.inference import doubt_below, predict, score
+from plusx.inference import Classifier, doubt_below, predict, score
 from plusx.models import PRETRAINED, save_weights
 
-CARD = """---
-library_name: plusx
-license: apache-2.0
-pipeline_tag: image-classification
-datasets: [cifar10]
-metrics: [accuracy]
----
-
-# The network that comes with plusx
-
-`{model}`, {parameters:,} parameters, float16, {bytes:,} bytes. It names ten things on pictures of 32×32
-pixels: {classes}. Larger pictures are
-reduced to their central square of 32×32 first, so small things on them are lost.
-
-- **Made by** `{command}` on {date}: recipe `{recipe}`, seed {seed}, {epochs} epochs,
-  {minutes:.1f} minutes on {processor}, {threads} threads, {precision}.
-  The seed is the first one, not the best one.
-- **Accuracy on CIFAR-10's 10 000 test pictures**, of these float16 weights in float32 arithmetic:
-  {accuracy:.2f} %; averaged over six views {with_views:.2f} %.
-- **Doubt**: 95 % of the right answers there have a probability of at least {doubt:.2f}. An answer below it
-  is marked "looks like none of the classes"; so are {flagged:.0f} % of the wrong answers. It is a hint: the
-  network knows no eleventh class.
-- **Training data**: the 50 000 training pictures of CIFAR-10 (Krizhevsky 2009), nothing else. What those
-  lack, it lacks.
-- **Not for** decisions about people or anything else that matters.
-"""
+REMARK = (
+    "It comes with the package, in float16, {bytes:,} bytes. Its seed is the first one, not the best one."
+)
 
 
 def main(run: Path) -> None:
@@ -56,23 +33,17 @@ def main(run: Path) -> None:
     path = PRETRAINED["cifar10"]
     path.parent.mkdir(exist_ok=True)
     save_weights(path, model.half(), card)
-    result, environment = (
-        json.loads((run / f"{name}.json").read_text()) for name in ("result", "environment")
+    measured = Measured(
+        "cifar10", dataset.test_labels, plain.numpy(), with_views=score(views, dataset.test_labels)[1]
     )
-    surest, answers = plain.max(1)
-    wrong = answers.numpy() != dataset.test_labels
-    facts = {key: environment[key] for key in ("command", "processor", "threads", "precision")}
-    facts |= {key: result[key] for key in ("model", "parameters", "recipe", "seed", "epochs")}
-    text = CARD.format(
-        **facts,
-        date=environment["date"][:10],
-        minutes=result["seconds"]["train"] / 60,
-        bytes=path.stat().st_size,
-        classes=", ".join(card.classes),
-        accuracy=100 * score(plain, dataset.test_labels)[1],
-        with_views=100 * score(views, dataset.test_labels)[1],
-        doubt=card.doubt,
-        flagged=100 * float((surest.numpy()[wrong] < card.doubt).mean()),
+    text = model_card(
+        "cifar10",
+        Classifier(model.float(), card),
+        measured,
+        run=run,
+        weights="cifar10",
+        licence="apache-2.0",
+        remark=REMARK.format(bytes=path.stat().st_size),
     )
     write_whole(path.with_name("MODEL_CARD.md"), text)
     print(text)

@@ -20,7 +20,7 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 HOMEWORK = [f"docs/homework/{name}" for name in ("convolution", "pooling", "resnet", "final-project")]
 LESSON = [f"docs/lesson/{name}" for name in ("cnn", "convolution", "pooling", "resnet")]
 EXAMPLES = [
-    *("README.md", "docs/own-pictures.md", "docs/explain.md"),
+    *("README.md", "docs/own-pictures.md", "docs/explain.md", "docs/export.md"),
     *(f"{name}.md" for name in (*LESSON, *HOMEWORK[:3])),
 ]
 CHINESE = [path.relative_to(ROOT).as_posix() for path in DOCUMENTS if path.name.endswith(".zh-CN.md")]
@@ -143,6 +143,14 @@ def test_the_results_in_the_documents_are_those_of_the_published_runs(document: 
     text = (ROOT / document).read_text(encoding="utf-8")
     expected = publish.table(publish.WORDS[document], ROOT / "docs" / "results")
     assert expected in text
+
+
+@pytest.mark.parametrize("document", ["export.md", "export.zh-CN.md"])
+def test_the_table_of_exported_files_is_what_was_measured(document: str) -> None:
+    measure = script("measure_export")
+    result = json.loads(measure.RESULT.read_text(encoding="utf-8"))
+    text = (ROOT / "docs" / document).read_text(encoding="utf-8")
+    assert measure.table(result, measure.WORDS[document]) in text
 
 
 @pytest.mark.parametrize("document", ["docs/own-pictures.md", "docs/own-pictures.zh-CN.md"])

@@ -82,8 +82,21 @@ def test_it_says_how_the_network_was_made(card) -> None:
     assert f"`{environment['command']}` on {environment['date'][:10]}" in card
     assert f"{100 * result['test_accuracy']:.2f} % after its last epoch" in card
     assert "recipe `fast`, seed 0, 10 epochs, 3.8 minutes" in card
-    assert "50,000 training pictures of CIFAR-10" in card
+    assert "50,000 of CIFAR-10" in card
     assert f"torch {environment['torch']}" in card
+
+
+def test_pictures_of_a_folder_are_counted_and_those_held_out_are_not(
+    shipped, measured, run, tmp_path
+) -> None:
+    recipe = (run / "recipe.toml").read_text().replace('"cifar10"', '"/home/me/pets"')
+    (tmp_path / "recipe.toml").write_text(recipe.replace("validation = 0", "validation = 4"))
+    counts = {"train": {"cat": 30, "dog": 20}, "test": {"cat": 5, "dog": 5}}
+    (tmp_path / "data.json").write_text(json.dumps({"folder": "/home/me/pets", "counts": counts}))
+    text = model_card("pets", shipped, measured, run=tmp_path)
+    assert "46 of the folder `pets`" in text
+    assert "/home/me" not in text
+    assert "datasets" not in header(text)
 
 
 def test_weights_without_a_run_say_so(shipped, measured) -> None:

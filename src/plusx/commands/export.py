@@ -74,7 +74,7 @@ def export(
             training = dataset
             if int8 and not len(dataset.train_labels):  # another folder, all of it for testing
                 training = dataset_of(run_or_weights, None, data_dir, classifier.card)
-            calibration = _some(training.train_images) if int8 else None
+            calibration = calibration_pictures(training.train_images) if int8 else None
             result, lines = _onnx(classifier, path, dataset, labels, uint8, calibration)
     size = path.stat().st_size
     result = {"file": str(path), "format": form, "bytes": size} | result
@@ -114,8 +114,8 @@ def _refuse(path: Path, form: str, run_or_weights: Path, force: bool) -> None:
         raise UserError(f"{path} exists; choose another --out, or replace it with --force")
 
 
-def _some(pictures: np.ndarray) -> np.ndarray:
-    """As many pictures as calibration needs, the same ones every time."""
+def calibration_pictures(pictures: np.ndarray) -> np.ndarray:
+    """As many of the pictures (N, H, W, 3) as calibration needs, the same ones every time."""
     return pictures[np.random.default_rng(0).permutation(len(pictures))[:CALIBRATION]]
 
 

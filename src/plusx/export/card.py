@@ -15,8 +15,9 @@ import numpy as np
 
 from plusx.inference import Classifier, score
 from plusx.train import load_recipe
+from plusx.train.recipe import Data
 
-CIFAR10 = ("cifar10", "sample")  # the sample is some of CIFAR-10's pictures
+CIFAR10 = {"cifar10": 50_000, "sample": 800}  # training pictures; the sample is some of CIFAR-10's
 
 
 @dataclass(frozen=True)
@@ -69,18 +70,20 @@ def model_card(
     ['---', 'library_name: plusx', 'license: unknown']
     """
     written = run / "recipe.toml" if run else None
-    source = load_recipe(str(written)).data.source if written and written.exists() else None
+    trained_on = load_recipe(str(written)).data if written and written.exists() else None
+    record = _read(run, "data")
     return _template().render(
         name=name,
         card=classifier.card,
         parameters=sum(p.numel() for p in classifier.network.parameters()),
         figures=_figures(classifier, measured),
-        trained_on=source and Path(source).name,
+        trained_on=trained_on and Path(trained_on.source).name,
+        trained=_trained(trained_on, record),
         cifar10=CIFAR10,
         weights=weights,
         licence=licence,
         remark=remark,
-        **{file: _read(run, file) for file in ("result", "environment", "data")},
+        **{file: _read(run, file) for file in ("result", "environment")},
     )
 
 
@@ -90,6 +93,14 @@ def _read(run: Path | None, name: str) -> dict[str, Any] | None:
         json.loads(path.read_text(encoding="utf-8")) if path and path.exists() else None
     )
     return found
+
+
+def _trained(data: Data | None, record: dict[str, Any] | None) -> int | None:
+    """How many pictures trained: those of the training set that were not held out."""
+    if data is None or (record is None and data.source not in CIFAR10):
+        return None
+    total = sum(record["counts"]["train"].values()) if record else CIFAR10[data.source]
+    return total - data.validation
 
 
 def _figures(classifier: Classifier, measured: Measured) -> dict[str, Any]:

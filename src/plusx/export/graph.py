@@ -71,7 +71,7 @@ def trace(classifier: Classifier, *, uint8: bool = False) -> Any:
             Deployed(classifier, uint8).eval(),
             (example,),
             dynamo=True,
-            dynamic_shapes=({0: torch.export.Dim("N")},),
+            dynamic_shapes=({0: torch.export.Dim("N", max=2**31 - 1)},),  # torch 2.7 wants an end
             input_names=[INPUT],
             output_names=[OUTPUT],
             opset_version=OPSET,
