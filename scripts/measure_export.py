@@ -25,7 +25,7 @@ import torch
 
 import plusx
 from plusx.bench.timing import alternate, spread, timed
-from plusx.commands.export import calibration_pictures
+from plusx.commands.export import CALIBRATION
 from plusx.device import instructions, processor
 from plusx.export import save_state, to_onnx
 from plusx.files import write_whole
@@ -64,7 +64,7 @@ def measure() -> dict[str, Any]:
         files = {PYTORCH: folder / "state.safetensors", FLOAT32: folder / "32.onnx", INT8: folder / "8.onnx"}
         save_state(classifier.network, files[PYTORCH])
         found = to_onnx(classifier, files[FLOAT32], check_on=dataset.test_images)
-        calibration = calibration_pictures(dataset.train_images)
+        calibration = dataset.feed(torch.device("cpu")).sample(CALIBRATION).numpy()
         found8 = to_onnx(classifier, files[INT8], calibration=calibration, check_on=dataset.test_images)
         answers = {PYTORCH: found.original, FLOAT32: found.probabilities, INT8: found8.probabilities}
         rows = [

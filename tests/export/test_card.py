@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import plusx
+from plusx.errors import UserError
 from plusx.export import Measured, model_card, to_onnx
 from plusx.inference import Classifier
 from plusx.models import PRETRAINED, Card
@@ -97,6 +98,20 @@ def test_pictures_of_a_folder_are_counted_and_those_held_out_are_not(
     assert "46 of the folder `pets`" in text
     assert "/home/me" not in text
     assert "datasets" not in header(text)
+
+
+def test_pictures_of_shards_are_counted(shipped, measured, run, tmp_path) -> None:
+    recipe = (run / "recipe.toml").read_text().replace('"cifar10"', '"shards/pets"')
+    (tmp_path / "recipe.toml").write_text(recipe)
+    record = {"samples": {"train": 1234, "test": 5}, "counts": {"test": {"cat": 5}}}
+    (tmp_path / "data.json").write_text(json.dumps(record))
+    assert "1,234 of the folder `pets`" in model_card("pets", shipped, measured, run=tmp_path)
+
+
+def test_a_damaged_file_of_the_run_is_one_line(shipped, measured, tmp_path) -> None:
+    (tmp_path / "result.json").write_text('{"recipe":')
+    with pytest.raises(UserError, match=r"result\.json can't be read"):
+        model_card("pets", shipped, measured, run=tmp_path)
 
 
 def test_weights_without_a_run_say_so(shipped, measured) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
+import torch
 import typer
 from rich.console import Console
 
@@ -71,10 +72,7 @@ def export(
         if form == "card":
             result, lines = _card(classifier, path, run_or_weights, dataset, labels)
         else:
-            training = dataset
-            if int8 and not len(dataset.train_labels):  # another folder, all of it for testing
-                training = dataset_of(run_or_weights, None, data_dir, classifier.card)
-            calibration = calibration_pictures(training.train_images) if int8 else None
+            calibration = _calibration(run_or_weights, dataset, data_dir, classifier) if int8 else None
             result, lines = _onnx(classifier, path, dataset, labels, uint8, calibration)
     size = path.stat().st_size
     result = {"file": str(path), "format": form, "bytes": size} | result
@@ -114,9 +112,14 @@ def _refuse(path: Path, form: str, run_or_weights: Path, force: bool) -> None:
         raise UserError(f"{path} exists; choose another --out, or replace it with --force")
 
 
-def calibration_pictures(pictures: np.ndarray) -> np.ndarray:
-    """As many of the pictures (N, H, W, 3) as calibration needs, the same ones every time."""
-    return pictures[np.random.default_rng(0).permutation(len(pictures))[:CALIBRATION]]
+def _calibration(
+    run_or_weights: Path, dataset: pictures_room.Dataset, data_dir: Path | None, classifier: Classifier
+) -> np.ndarray:
+    """Training pictures of the dataset; of the run's own where the dataset is all for testing."""
+    cpu = torch.device("cpu")
+    if not dataset.feed(cpu).pictures:
+        dataset = dataset_of(run_or_weights, None, data_dir, classifier.card)
+    return dataset.feed(cpu).sample(CALIBRATION).numpy()
 
 
 def _onnx(

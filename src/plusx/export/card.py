@@ -13,6 +13,7 @@ from typing import Any
 import jinja2
 import numpy as np
 
+from plusx.errors import UserError
 from plusx.inference import Classifier, score
 from plusx.train import load_recipe
 from plusx.train.recipe import Data
@@ -62,6 +63,9 @@ def model_card(
     Returns:
         The text.
 
+    Raises:
+        UserError: if a file of the run is damaged.
+
     >>> import plusx
     >>> images, labels = plusx.data.sample("test")
     >>> classifier = plusx.load("cifar10")
@@ -89,9 +93,12 @@ def model_card(
 
 def _read(run: Path | None, name: str) -> dict[str, Any] | None:
     path = run / f"{name}.json" if run else None
-    found: dict[str, Any] | None = (
-        json.loads(path.read_text(encoding="utf-8")) if path and path.exists() else None
-    )
+    if path is None or not path.exists():
+        return None
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} can't be read ({error}); use another copy of the run") from error
     return found
 
 
@@ -99,8 +106,12 @@ def _trained(data: Data | None, record: dict[str, Any] | None) -> int | None:
     """How many pictures trained: those of the training set that were not held out."""
     if data is None or (record is None and data.source not in CIFAR10):
         return None
-    total = sum(record["counts"]["train"].values()) if record else CIFAR10[data.source]
-    return total - data.validation
+    if record is None:
+        total = CIFAR10[data.source]
+    else:  # shards are counted, not always class by class
+        counts = record.get("samples") or {"train": sum(record["counts"]["train"].values())}
+        total = counts["train"]
+    return int(total) - data.validation
 
 
 def _figures(classifier: Classifier, measured: Measured) -> dict[str, Any]:
