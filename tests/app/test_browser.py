@@ -199,11 +199,22 @@ def test_an_uploaded_picture_is_predicted_as_by_plusx_predict(tab: Tab, tmp_path
     horse.resize((400, 300), Image.Resampling.BICUBIC).save(path)
     tab.open("en/predict").answered(lambda: tab.upload(path))
     (expected,) = plusx.load("cifar10").predict(read_picture(path, 32))
-    assert tab.text("#class") == expected.name
+    assert tab.text("#said") == expected.name
     assert f"{100 * expected.probability:.1f}" in tab.text(".verdict")
     link = str(tab.one("a[download]").get_attribute("href"))
     found = tab.served.ask(link.removeprefix(tab.served.address)).json
     assert found["probabilities"][expected.name] == pytest.approx(expected.probability, abs=1e-6)
+    # Another page explains the same answer.
+    tab.one("#why").click()
+    tab.until("return document.documentElement.dataset.answers > 0")
+    assert tab.text("#said") == expected.name
+    tab.answered(lambda: tab.one('[id="off_x-block2"]').click())
+    now, whole = (
+        tab.run(f"return [...document.querySelectorAll('[data-{key}]')].map(e => Number(e.dataset.{key}))")
+        for key in ("now", "whole")
+    )
+    assert len(now) == len(whole) == 5
+    assert now != whole
     # The address keeps it, and another page takes it.
     picture = re.search(r"picture=([^&]+)", tab.window.current_url)
     assert picture is not None
@@ -219,9 +230,9 @@ def test_a_hostile_upload_gets_a_message_and_the_page_goes_on(tab: Tab, tmp_path
     tab.until("return document.querySelector('[data-fault=picture]').textContent.includes('无法')")
     tab.upload(tmp_path / "large.png")
     tab.until("return document.querySelector('[data-fault=picture]').textContent.includes('8 MiB')")
-    assert tab.text("#class") == "cat"
+    assert tab.text("#said") == "cat"
     tab.answered(lambda: tab.one('.pictures label[title="ship"]').click())
-    assert tab.text("#class") == "ship"
+    assert tab.text("#said") == "ship"
     assert tab.text('[data-fault="picture"]') == ""
 
 

@@ -3,6 +3,7 @@
 import base64
 import io
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -250,6 +251,8 @@ def test_the_pages_are_in_their_order() -> None:
 def test_every_page_stands_whole_and_in_parts(name: str, language: Any) -> None:
     html = whole(PAGES[name], QueryParams(), HOUSE, language)
     assert f"<h1>{Texts(name, language)['title']}</h1>" in html
+    ids = re.findall(r' id="([^"]+)"', html)
+    assert len(ids) == len(set(ids))
     answer = parts(PAGES[name], QueryParams(), HOUSE, language)
     for part in answer["parts"]:
         assert f'id="part-{part}"' in html  # the script finds a place for each
