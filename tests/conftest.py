@@ -142,12 +142,13 @@ def memory_below() -> Callable[[int], AbstractContextManager[None]]:
 
 
 @pytest.fixture
-def read_only() -> Iterator[Callable[[Path], None]]:
-    """Makes a folder read-only; root, whom permissions don't stop, is nobody until the test ends."""
+def read_only() -> Iterator[Callable[..., None]]:
+    """Makes folders read-only; root, whom permissions don't stop, is nobody until the test ends."""
     user = os.geteuid()
 
-    def refuse(folder: Path) -> None:
-        folder.chmod(0o555)
+    def refuse(*folders: Path) -> None:
+        for folder in folders:
+            folder.chmod(0o555)
         if user == 0:
             os.seteuid(65534)
 

@@ -5,6 +5,7 @@ import warnings
 from io import TextIOWrapper
 from typing import Annotated, NoReturn
 
+import torch
 import typer
 from typer.exceptions import TyperException
 
@@ -91,6 +92,10 @@ def main() -> None:
         if debug:
             raise
         _fail(f"{error.filename or 'writing'}: {error.strerror or error}")
+    except (MemoryError, torch.OutOfMemoryError):
+        if debug:
+            raise
+        _fail("memory ran out; smaller batches need less: --set training.batch_size=100, or smaller pictures")
     except (typer.Abort, KeyboardInterrupt):
         raise SystemExit(130) from None
     if isinstance(code, int) and code:  # what a command left by `typer.Exit`

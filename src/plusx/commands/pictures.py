@@ -1,6 +1,5 @@
 """The pictures that a trained network is measured on, for the commands that measure one."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ from rich.console import Console
 from plusx import data
 from plusx.errors import UserError
 from plusx.models import Card
+from plusx.text import from_json
 
 
 def dataset_of(run_or_weights: Path, source: str | None, data_dir: Path | None, card: Card) -> data.Dataset:
@@ -59,7 +59,7 @@ def remarks_on(run_or_weights: Path, dataset: data.Dataset) -> list[str]:
     if not record or not written.exists():
         return []
     try:
-        trained_on = json.loads(written.read_text(encoding="utf-8"))
+        trained_on = from_json(written.read_text(encoding="utf-8"))
         folder, content = trained_on["folder"], trained_on["content"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{written} can't be read ({error}); use another copy of the run") from error

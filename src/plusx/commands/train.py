@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import torch
 import typer
-from filelock import FileLock, Timeout
 from rich.console import Console
 
 from plusx import data as pictures_room
@@ -108,6 +107,7 @@ def _train(
         choose_mode,
         claim,
         fit,
+        locked,
         recipe_of,
         refuse_changed,
         refuse_taken,
@@ -150,10 +150,10 @@ def _train(
         except Interrupted as stopped:  # the leader says how to go on
             raise typer.Exit(128 + stopped.signal) from None
         return
-    if resume is None:
-        claim(run, recipe, dataset.record)
-    try:
-        with FileLock(run / ".lock", timeout=0):
+    with locked(run):
+        if resume is None:
+            claim(run, recipe, dataset.record)
+        try:
             outcome = trainer.train()
             report.write_report(
                 run,
@@ -162,8 +162,11 @@ def _train(
                 probabilities=outcome.probabilities,
                 classes=dataset.classes,
             )
-    except Timeout:
-        raise UserError(f"another process is training in {run}") from None
+        except OSError as error:  # a full disk, a folder that became read-only
+            raise UserError(
+                f"{error.filename or run}: {error.strerror or error}; mend that, then go on with: "
+                f"plusx train --resume {run}"
+            ) from error
     say(console, f"report: {run / 'report.html'}")
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from plusx.errors import UserError
 from plusx.inference import Classifier, score
+from plusx.text import from_json
 from plusx.train import load_recipe
 from plusx.train.recipe import Data
 
@@ -96,7 +97,7 @@ def _read(run: Path | None, name: str) -> dict[str, Any] | None:
     if path is None or not path.exists():
         return None
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found: dict[str, Any] = from_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path} can't be read ({error}); use another copy of the run") from error
     return found

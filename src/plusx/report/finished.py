@@ -1,6 +1,5 @@
 """Finished runs as `plusx compare` takes them: their files, their settings, the pictures of their test."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from plusx.data import sample
 from plusx.errors import UserError
 from plusx.report.intervals import Interval, wilson_interval
 from plusx.report.run_files import RunFiles, read_run
+from plusx.text import from_json
 from plusx.train import Recipe, load_recipe
 
 CIFAR10_TEST = 10_000  # pictures in the test set of CIFAR-10
@@ -81,7 +81,7 @@ def _read(directory: Path) -> Run:
     files = read_run(directory)
     written = directory / "data.json"
     try:
-        record = json.loads(written.read_text(encoding="utf-8")) if written.exists() else {}
+        record = from_json(written.read_text(encoding="utf-8")) if written.exists() else {}
         run = Run(str(directory), files, load_recipe(str(directory / "recipe.toml")), record)
         _ = run.settings, run.interval
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -1,6 +1,6 @@
 """What a run directory tells: read with clear errors, written whole or not at all."""
 
-import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from plusx.errors import UserError
+from plusx.text import from_json
 
 RESULT_KEYS = frozenset(
     {
@@ -22,6 +23,8 @@ EPOCH_KEYS = frozenset(
         *("validation_loss", "validation_accuracy", "seconds_train", "seconds_evaluate", "images_per_second"),
     }
 )
+TEXTS = frozenset({"recipe", "model", "engine", "device", "plusx_version", "torch_version"})
+NOT_ALWAYS = frozenset({"test_loss", "test_accuracy", "validation_loss", "validation_accuracy"})
 
 
 @dataclass(frozen=True)
@@ -52,10 +55,15 @@ def read_run(run: Path) -> RunFiles:
     settings = _text(run / "recipe.toml")
     metrics = run / "metrics.jsonl"
     lines = _text(metrics).splitlines()
-    epochs = [_object(line, f"{metrics} line {number}", EPOCH_KEYS) for number, line in enumerate(lines, 1)]
+    epochs = [
+        _object(line, f"{metrics} line {number}", EPOCH_KEYS, NOT_ALWAYS)
+        for number, line in enumerate(lines, 1)
+    ]
     if not epochs:
         raise UserError(f"{metrics} is empty: no epoch was finished; train for one epoch at least")
-    result = _object(_text(run / "result.json"), str(run / "result.json"), RESULT_KEYS)
+    result = _object(
+        _text(run / "result.json"), str(run / "result.json"), RESULT_KEYS, frozenset({"test_accuracy_tta"})
+    )
     environment = _object(_text(run / "environment.json"), str(run / "environment.json"), frozenset())
     terminal = run / "terminal.svg"
     return RunFiles(settings, epochs, result, environment, _text(terminal) if terminal.exists() else None)
@@ -69,16 +77,32 @@ def _text(path: Path) -> str:
         raise UserError(f"{path} can't be read ({reason}); give the directory of a finished run") from error
 
 
-def _object(text: str, where: str, needed: frozenset[str]) -> dict[str, Any]:
+def _object(
+    text: str, where: str, needed: frozenset[str], may_be_none: frozenset[str] = frozenset()
+) -> dict[str, Any]:
     try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{where} is not JSON ({error.msg}); was the run interrupted? resume it") from error
+        value = from_json(text)
+    except ValueError as error:
+        raise UserError(f"{where} is not JSON ({error}); was the run interrupted? resume it") from error
     if not isinstance(value, dict):
         raise UserError(f"{where} is not a JSON object; was it edited by hand? train again")
     if missing := sorted(needed - value.keys()):
         raise UserError(f"{where} lacks {', '.join(missing)}; was it written by another version? train again")
+    for key in sorted(needed):
+        if not (_sound(key, value[key]) or (value[key] is None and key in may_be_none)):
+            raise UserError(f"{where}: {key} can't be {value[key]!r}; was it edited by hand? train again")
     return value
+
+
+def _sound(key: str, value: object) -> bool:
+    """Whether a figure is a number, a share one in 0…1, a name a text."""
+    if key in TEXTS:
+        return isinstance(value, str)
+    if key == "seconds":
+        return isinstance(value, dict) and all(_sound(part, of) for part, of in value.items())
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return False
+    return 0 <= value <= 1 or not key.endswith(("accuracy", "accuracy_tta"))
 
 
 def write_together(contents: Mapping[Path, bytes]) -> None:

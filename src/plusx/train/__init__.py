@@ -1,6 +1,6 @@
 """Training: recipes, the loop, optimisers, checkpoints, the journal, the screen."""
 
-from plusx.train.directory import claim, recipe_of, refuse_changed, refuse_taken
+from plusx.train.directory import claim, locked, recipe_of, refuse_changed, refuse_taken
 from plusx.train.display import Display, choose_mode
 from plusx.train.interrupt import Interrupted
 from plusx.train.loop import Outcome, Trainer
@@ -27,6 +27,7 @@ __all__ = [
     "fit",
     "joined",
     "load_recipe",
+    "locked",
     "parse_setting",
     "recipe_names",
     "recipe_of",

@@ -10,19 +10,26 @@ is told from a whole one by its name alone, and a checkpoint is one file, rename
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field, TypeAdapter
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from plusx.errors import UserError
 from plusx.files import write_whole
+from plusx.text import from_json
 
 KEPT = 2
+LARGEST = 2**32  # bytes; that of resnet152 with an averaged network has 0.7 GiB
+NAME = re.compile(r"\d{8,}-[0-9a-f]{16}")
+Count = Annotated[int, Field(ge=0, le=2**53)]
+Amount = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 
 
 @dataclass
@@ -39,16 +46,16 @@ class Position:
         train_seconds: training time of the epochs done, over all resumptions; the others likewise.
     """
 
-    step: int = 0
-    loss_sum: float = 0.0
-    correct: int = 0
-    seen: int = 0
-    processes: int = 1
-    epoch_seconds: float = 0.0
-    train_seconds: float = 0.0
-    evaluate_seconds: float = 0.0
-    setup_seconds: float = 0.0
-    compile_seconds: float = 0.0
+    step: Count = 0
+    loss_sum: Amount = 0.0
+    correct: Count = 0
+    seen: Count = 0
+    processes: Annotated[int, Field(ge=1)] = 1
+    epoch_seconds: Amount = 0.0
+    train_seconds: Amount = 0.0
+    evaluate_seconds: Amount = 0.0
+    setup_seconds: Amount = 0.0
+    compile_seconds: Amount = 0.0
 
 
 def save_checkpoint(
@@ -58,7 +65,7 @@ def save_checkpoint(
     optimizers: list[torch.optim.Optimizer],
     average: nn.Module | None,
 ) -> Path:
-    """Write a checkpoint, then remove all but the last two.
+    """Write a checkpoint, then remove all but this and the one before it.
 
     Returns:
         The file.
@@ -69,8 +76,12 @@ def save_checkpoint(
     content = save(state, metadata={"position": json.dumps(asdict(position))})
     path = folder / f"{position.step:08d}-{_digest(content)}.safetensors"
     write_whole(path, content)
-    for old in sorted(folder.glob("*.safetensors"))[:-KEPT]:
-        old.unlink()
+    others = [other for other in _written(folder) if other != path]
+    older = [other for other in others if other.name < path.name]
+    for other in set(others) - set(
+        older[1 - KEPT :]
+    ):  # a later one is damaged, or this would not be its past
+        other.unlink()
     return path
 
 
@@ -84,13 +95,13 @@ def newest_checkpoint(run: Path, warn: Callable[[str], None]) -> bytes | None:
     Raises:
         UserError: if there are checkpoints and all of them are damaged.
     """
-    paths = sorted((run / "checkpoints").glob("*.safetensors"), reverse=True)
-    for path in paths:
-        content = path.read_bytes()
-        if _digest(content) != path.stem.partition("-")[2]:
-            warn(f"{path} is damaged; taking the checkpoint before it")
-            continue
-        return content
+    paths = _written(run / "checkpoints")
+    for path in reversed(paths):
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1) if path.stat().st_size <= LARGEST else b""
+        if _digest(content) == path.stem.partition("-")[2]:
+            return content
+        warn(f"{path} is damaged; taking the checkpoint before it")
     if paths:
         raise UserError(f"all checkpoints in {run / 'checkpoints'} are damaged; start a new run")
     return None
@@ -112,10 +123,23 @@ def restore(
 
     Returns:
         Where the run stands.
+
+    Raises:
+        UserError: if it is that of another run, or was not written by plusx.
     """
-    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    _put_back(load(content), model, optimizers, average)
-    return Position(**json.loads(header["__metadata__"]["position"]))
+    try:
+        header = from_json(content[8 : 8 + int.from_bytes(content[:8], "little")].decode())
+        position = TypeAdapter(Position).validate_json(header["__metadata__"]["position"])
+        _put_back(load(content), model, optimizers, average)
+    except Exception as error:  # what anyone may have written can be wrong in any way
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"the newest checkpoint does not fit this run ({reason}); start a new run") from error
+    return position
+
+
+def _written(folder: Path) -> list[Path]:
+    """The checkpoints in a folder, the newest last; other files there are none of our business."""
+    return sorted(path for path in folder.glob("*.safetensors") if NAME.fullmatch(path.stem))
 
 
 def _digest(content: bytes) -> str:
@@ -146,9 +170,12 @@ def _put_back(
     model.load_state_dict(under("model."))
     if average is not None:
         average.load_state_dict(under("average."))
+    shapes = [[p.shape for g in optimizer.param_groups for p in g["params"]] for optimizer in optimizers]
     for number, optimizer in enumerate(optimizers):
         entries: dict[int, dict[str, Any]] = {}
         for name, tensor in under(f"optimizer.{number}.").items():
             index, key = name.split(".")
+            if tensor.shape not in (shapes[number][int(index)], torch.Size([])):
+                raise ValueError(f"optimizer.{number}.{name} is of another shape")
             entries.setdefault(int(index), {})[key] = tensor
         optimizer.load_state_dict({**optimizer.state_dict(), "state": entries})

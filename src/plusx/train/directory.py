@@ -1,22 +1,26 @@
 """The run directory: claimed before the first step, described for whoever wants to repeat the run."""
 
-import json
 import platform
 import shlex
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 
 import plusx
 from plusx.device import instructions, processor
 from plusx.errors import UserError
 from plusx.files import write_whole
-from plusx.text import to_json
+from plusx.text import from_json, to_json
 from plusx.train.recipe import Recipe, load_recipe, to_toml
+
+LOCK = ".lock"
 
 
 def refuse_taken(run: Path) -> None:
@@ -29,8 +33,26 @@ def refuse_taken(run: Path) -> None:
         raise UserError(f"{run} already holds a run; choose another --out, or go on with --resume {run}")
     if run.exists() and not run.is_dir():
         raise UserError(f"{run} is a file; choose another --out")
-    if run.is_dir() and any(run.iterdir()):
+    if run.is_dir() and any(path.name != LOCK for path in run.iterdir()):
         raise UserError(f"{run} is not empty; choose another --out")
+
+
+@contextmanager
+def locked(run: Path) -> Iterator[None]:
+    """Keep every other process from training in this directory, which is made if it is not there.
+
+    Raises:
+        UserError: if another process does, or the directory can't be written.
+    """
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        held = FileLock(run / LOCK, timeout=0).acquire()
+    except Timeout:
+        raise UserError(f"another process is training in {run}") from None
+    except OSError as error:
+        raise UserError(f"can't write to {run}: {error.strerror}; choose another --out") from error
+    with held:
+        yield
 
 
 def claim(run: Path, recipe: Recipe, record: dict[str, Any] | None = None) -> None:
@@ -58,8 +80,8 @@ def refuse_changed(run: Path, record: dict[str, Any]) -> None:
     if not record:
         return
     try:
-        content = json.loads((run / "data.json").read_text(encoding="utf-8"))["content"]
-    except (OSError, ValueError, KeyError) as error:
+        content = from_json((run / "data.json").read_text(encoding="utf-8"))["content"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{run / 'data.json'} can't be read; start a new run") from error
     if content != record["content"]:
         raise UserError(

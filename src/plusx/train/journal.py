@@ -4,6 +4,9 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
+from plusx.errors import UserError
 from plusx.files import write_whole
 from plusx.train.processes import Processes
 
@@ -42,11 +45,26 @@ class Journal:
     """
 
     def __init__(self, path: Path, epochs_done: int, processes: Processes) -> None:
-        """Read what stands, up to the epoch that the checkpoint has finished."""
+        """Read what stands, up to the epoch that the checkpoint has finished.
+
+        Raises `UserError` if one of these lines is damaged or missing.
+        """
         self.path, self.processes = path, processes
         content = path.read_bytes() if processes.leads and path.exists() else b""
-        lines = (processes.from_leader(content) or b"").decode().splitlines()
-        self.records = [EpochRecord(**json.loads(line)) for line in lines[:epochs_done]]
+        lines = (processes.from_leader(content) or b"").decode("utf-8", "replace").splitlines()
+        self.records = [self._record(line, number) for number, line in enumerate(lines[:epochs_done], 1)]
+        if len(self.records) < epochs_done:
+            raise UserError(
+                f"{path} tells of {len(lines)} epochs, but the checkpoint of {epochs_done}; start a new run"
+            )
+
+    def _record(self, line: str, number: int) -> EpochRecord:
+        try:
+            return TypeAdapter(EpochRecord).validate_json(line)
+        except ValidationError as error:
+            first = error.errors()[0]
+            what = ": ".join([*map(str, first["loc"]), first["msg"]])
+            raise UserError(f"{self.path} line {number} is damaged ({what}); start a new run") from error
 
     def append(self, record: EpochRecord) -> None:
         """Add a line; the file is replaced in one step."""

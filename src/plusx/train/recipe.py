@@ -8,19 +8,23 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from plusx.errors import UserError
 from plusx.models import model_names
+from plusx.models.card import LARGEST_INPUT
+from plusx.text import is_visible
 
 CUSTOM = "custom"
+LONGEST = 2**16  # bytes of a recipe; the shipped ones have about a thousand
+MANY = 1_000_000  # epochs, or pictures at a time: more is a mistake, or a stranger's joke
 SHIPPED_SIZE = 32  # the side, in pixels, that the shipped recipes are made for
 
 
 class Section(BaseModel):
     """A table of the TOML file: unknown keys are refused, nothing changes after validation."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Model(Section):
@@ -47,7 +51,7 @@ class Data(Section):
     """cifar10, sample, a directory that holds CIFAR-10 or a folder of pictures for each class, or shards."""
     test: str = ""
     """Where the pictures in `source` are shards: shards or a folder to test on; the last of them if empty."""
-    size: int = Field(default=0, ge=0, le=512)
+    size: int = Field(default=0, ge=0, le=LARGEST_INPUT)
     """Side, in pixels, at which a user's own pictures are read; 0 chooses by what is there."""
     test_share: float = Field(default=0.2, gt=0.0, lt=1.0)
     """Part of each class that is for testing, where the user's folder is not split; of the shards, else."""
@@ -69,13 +73,13 @@ class Data(Section):
 class Training(Section):
     """How long, in what order, in which numbers."""
 
-    epochs: int = Field(default=10, ge=1)
-    batch_size: int = Field(default=128, ge=2)
+    epochs: int = Field(default=10, ge=1, le=MANY)
+    batch_size: int = Field(default=128, ge=2, le=MANY)
     seed: int = Field(default=0, ge=0, lt=2**31)
     label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0)
-    small_epochs: int = Field(default=0, ge=0)
+    small_epochs: int = Field(default=0, ge=0, le=MANY)
     """So many epochs at the beginning see pictures reduced to small_size, for less work."""
-    small_size: int = Field(default=24, ge=8)
+    small_size: int = Field(default=24, ge=8, le=LARGEST_INPUT)
     averaging: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Decay a step of the moving average of the weights that is then evaluated and saved; 0 turns it off."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -121,7 +125,7 @@ class Evaluation(Section):
 
     views: Literal["none", "mirror", "shift"] = "mirror"
     """Test-time views, reported beside the plain accuracy: mirror averages 2, shift 6 (mirror × 3 shifts)."""
-    batch_size: int = Field(default=1000, ge=1)
+    batch_size: int = Field(default=1000, ge=1, le=MANY)
 
 
 class Recipe(Section):
@@ -139,6 +143,13 @@ class Recipe(Section):
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
     evaluation: Evaluation = Evaluation()
+
+    @field_validator("name")
+    @classmethod
+    def _nameable(cls, name: str) -> str:
+        if not is_visible(name) or "/" in name or len(name) > 100:
+            raise ValueError(f"name = {name!r} can't name a folder; give the recipe another")
+        return name
 
     @model_validator(mode="after")
     def _fits(self) -> "Recipe":
@@ -169,9 +180,7 @@ def load_recipe(name_or_file: str, overrides: Mapping[str, Any] | None = None) -
     """
     if name_or_file.endswith(".toml"):
         path = Path(name_or_file)
-        if not path.is_file():
-            raise UserError(f"there is no recipe file {path}")
-        text, name = path.read_text(encoding="utf-8"), path.stem
+        text, name = _text(path), path.stem
     elif name_or_file in recipe_names():
         text = (resources.files("plusx.train") / "recipes" / f"{name_or_file}.toml").read_text(
             encoding="utf-8"
@@ -184,7 +193,7 @@ def load_recipe(name_or_file: str, overrides: Mapping[str, Any] | None = None) -
         )
     try:
         tables: dict[str, Any] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{name_or_file} is not valid TOML: {error}") from error
     tables.setdefault("name", name)
     for key, value in (overrides or {}).items():
@@ -193,6 +202,19 @@ def load_recipe(name_or_file: str, overrides: Mapping[str, Any] | None = None) -
         return Recipe.model_validate(tables)
     except ValidationError as error:
         raise UserError(_one_line(error)) from error
+
+
+def _text(path: Path) -> str:
+    if not path.is_file():
+        raise UserError(f"there is no recipe file {path}")
+    try:
+        with path.open("rb") as file:
+            content = file.read(LONGEST + 1)
+        if len(content) > LONGEST:
+            raise ValueError("more than 64 KiB")
+        return content.decode("utf-8")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} can't be read as a recipe: {getattr(error, 'strerror', error)}") from error
 
 
 def fit(recipe: Recipe, pictures: int, size: int, chosen: Collection[str] = ()) -> Recipe:
@@ -271,20 +293,25 @@ def parse_setting(setting: str) -> tuple[str, Any]:
         raise UserError(f"--set takes KEY=VALUE, such as training.epochs=5, not {setting!r}")
     try:
         return key.strip(), tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return key.strip(), value.strip()
 
 
 def to_toml(recipe: Recipe) -> str:
     """The whole recipe as TOML, a table a section; `load_recipe` reads it back."""
-    lines = [f"name = {json.dumps(recipe.name, ensure_ascii=False)}"]
+    lines = [f"name = {_quoted(recipe.name)}"]
     for section, values in recipe.model_dump(exclude={"name"}).items():
         lines += [
             "",
             f"[{section}]",
-            *(f"{k} = {json.dumps(v, ensure_ascii=False)}" for k, v in values.items()),
+            *(f"{k} = {_quoted(v)}" for k, v in values.items()),
         ]
     return "\n".join(lines) + "\n"
+
+
+def _quoted(value: Any) -> str:
+    """The value as TOML, whose texts are those of JSON but for one character."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def setting_keys() -> tuple[str, ...]:
@@ -307,7 +334,9 @@ def _set(tables: dict[str, Any], key: str, value: Any) -> None:
         hint = f"did you mean {close[0]}? " if close else ""
         raise UserError(f"unknown setting {key!r}; {hint}allowed: {', '.join(setting_keys())}")
     section, field = key.split(".")
-    tables.setdefault(section, {})[field] = value
+    table = tables.setdefault(section, {})
+    if isinstance(table, dict):  # if not, the validation says so
+        table[field] = value
 
 
 def _one_line(error: ValidationError) -> str:
