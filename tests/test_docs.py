@@ -190,3 +190,31 @@ def test_the_figures_of_an_explanation_are_those_of_its_numbers(document: str) -
     top, left, bottom, right = airplane["stages"][0]["unit"]["field"]
     assert right == 32
     assert (bottom - top) * (right - left) == 2
+
+
+@pytest.mark.parametrize("document", ["docs/own-pictures.md", "docs/own-pictures.zh-CN.md"])
+def test_one_folder_all_the_way_is_what_the_commands_said(document: str) -> None:
+    text, folder = (
+        (ROOT / document).read_text(encoding="utf-8"),
+        ROOT / "docs/results/own-pictures/walk-through",
+    )
+    result, measured = (
+        json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in ("result", "evaluate")
+    )
+    compared = (folder / "compare.txt").read_text(encoding="utf-8")
+    points, low, high = re.findall(r"[+](\d\.\d\d)", compared)
+    exported = [(folder / f"export{kind}.txt").read_text(encoding="utf-8") for kind in ("", "-int8")]
+    sizes = [int(re.findall(r"([\d,]+) bytes", line)[0].replace(",", "")) / 1e6 for line in exported]
+    same = re.findall(r"same answer on (\d),(\d+)", exported[1])[0]
+    low_share, high_share = measured["test_accuracy_interval"]
+    figures = [
+        f"{100 * result['test_accuracy']:.2f} %",
+        f"{100 * measured['test_accuracy']:.2f} %",
+        f"{100 * low_share:.1f}",
+        f"{100 * high_share:.1f} %",
+        f"{100 * measured['calibration_error']:.1f} %",
+        *(points, low, high),
+        *(f"{size:.1f} MB" for size in sizes),
+        " ".join(same),
+    ]
+    assert [figure for figure in figures if figure not in text] == []
