@@ -7,9 +7,10 @@ from safetensors.torch import save_file
 import plusx
 from plusx.data import Dataset, load
 from plusx.errors import UserError
+from plusx.train.fitting import scaled
 from plusx.train.network import IMAGENET_MEAN, IMAGENET_STD, frozen_part, prepare
 from plusx.train.optim import make_optimizers
-from plusx.train.recipe import Model, load_recipe, scaled
+from plusx.train.recipe import Model, load_recipe
 
 
 @pytest.fixture(scope="module")

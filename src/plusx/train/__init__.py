@@ -2,18 +2,11 @@
 
 from plusx.train.directory import claim, locked, recipe_of, refuse_changed, refuse_taken
 from plusx.train.display import Display, choose_mode
+from plusx.train.fitting import fit, scaled
 from plusx.train.interrupt import Interrupted
 from plusx.train.loop import Outcome, Trainer
 from plusx.train.processes import Processes, joined, started
-from plusx.train.recipe import (
-    Recipe,
-    fit,
-    load_recipe,
-    parse_setting,
-    recipe_names,
-    scaled,
-    setting_keys,
-)
+from plusx.train.recipe import Recipe, load_recipe, parse_setting, recipe_names, setting_keys
 
 __all__ = [
     "Display",

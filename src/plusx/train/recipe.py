@@ -3,7 +3,7 @@
 import difflib
 import json
 import tomllib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +18,6 @@ from plusx.text import is_visible
 CUSTOM = "custom"
 LONGEST = 2**16  # bytes of a recipe; the shipped ones have about a thousand
 MANY = 1_000_000  # epochs, or pictures at a time: more is a mistake, or a stranger's joke
-SHIPPED_SIZE = 32  # the side, in pixels, that the shipped recipes are made for
 
 
 class Section(BaseModel):
@@ -215,68 +214,6 @@ def _text(path: Path) -> str:
         return content.decode("utf-8")
     except (OSError, ValueError) as error:
         raise UserError(f"{path} can't be read as a recipe: {getattr(error, 'strerror', error)}") from error
-
-
-def fit(recipe: Recipe, pictures: int, size: int, chosen: Collection[str] = ()) -> Recipe:
-    """The recipe for so many pictures of this size; the shipped ones are made for 50 000 of 32×32.
-
-    Batches become so small that an epoch has 32 steps (eight, if they would be below 64 pictures), and that
-    a batch has no more pixels than before. Crop, cutout and `small_size`, all in pixels, grow with the side.
-    Trained weights to begin with are changed at a third of the rates, the fresh head at its full one.
-
-    Args:
-        recipe: as it was read.
-        pictures: the number of training pictures.
-        size: their side, in pixels.
-        chosen: dotted keys that the user has set, and that stay as they are.
-
-    >>> fitted = fit(load_recipe("fast"), pictures=800, size=64)
-    >>> fitted.training.batch_size, fitted.training.small_size, fitted.data.crop
-    (64, 40, 4)
-    """
-    data, training, scale = recipe.data, recipe.training, size / SHIPPED_SIZE
-    count = pictures - data.validation
-    largest = min(count // 8, max(64, count // 32), round(training.batch_size / scale**2))
-    values: dict[str, float] = {
-        "training.batch_size": min(training.batch_size, max(2, largest)),
-        "training.small_size": max(8, round(training.small_size * scale)),
-        "data.crop": round(data.crop * scale),
-        "data.cutout": round(data.cutout * scale),
-    }
-    if recipe.model.begin_from:
-        optimizer = recipe.optimizer
-        values["optimizer.learning_rate"] = optimizer.learning_rate / 3
-        values["optimizer.bias_learning_rate"] = optimizer.bias_learning_rate / 3
-        values["optimizer.head_learning_rate"] = optimizer.head_learning_rate or optimizer.learning_rate
-    return _with(recipe, {key: value for key, value in values.items() if key not in chosen})
-
-
-def scaled(recipe: Recipe, processes: int) -> Recipe:
-    """The recipe for so many processes: with `training.scale_batch` the batch grows with their number.
-
-    SGD's rates grow with the batch (the linear scaling rule, Goyal et al. 2017, arXiv 1706.02677). Muon's
-    don't: the length of its steps does not depend on the gradient's.
-
-    >>> recipe = load_recipe("resnet20", {"training.scale_batch": True})
-    >>> scaled(recipe, 4).training.batch_size, round(scaled(recipe, 4).optimizer.learning_rate, 3)
-    (512, 0.4)
-    """
-    if not recipe.training.scale_batch or processes == 1:
-        return recipe
-    values: dict[str, Any] = {"training.batch_size": recipe.training.batch_size * processes}
-    if recipe.optimizer.name == "sgd":
-        for rate in ("learning_rate", "head_learning_rate"):
-            values[f"optimizer.{rate}"] = getattr(recipe.optimizer, rate) * processes
-    return _with(recipe, values)
-
-
-def _with(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
-    """The recipe with other values, by dotted key."""
-    tables = recipe.model_dump()
-    for key, value in values.items():
-        section, field = key.split(".")
-        tables[section][field] = value
-    return Recipe.model_validate(tables)
 
 
 def parse_setting(setting: str) -> tuple[str, Any]:
