@@ -186,7 +186,7 @@ def test_the_policy_comes_before_normalising_and_the_resized_crop_after(tiny, tr
     first = trainer(recipe, tmp_path / "run")
     given = []
     first.display.begin("", first.plan.steps, first.plan.steps_per_epoch, 0)
-    first._step = lambda pictures, labels: given.append(pictures) or (1.0, 0)
+    first._step = lambda pictures, labels, whole: given.append(pictures) or (1.0, 0)
     first._train_epoch()
     augment = Augmentation("alternating", recipe.data.crop, light=0.1, resized_crop=0.5, policy="trivial")
     draws = augment.draw(800, 32, 32, seed=0, epoch=0)
