@@ -56,15 +56,15 @@ def read_run(run: Path) -> RunFiles:
     metrics = run / "metrics.jsonl"
     lines = _text(metrics).splitlines()
     epochs = [
-        _object(line, f"{metrics} line {number}", EPOCH_KEYS, NOT_ALWAYS)
+        read_object(line, f"{metrics} line {number}", EPOCH_KEYS, NOT_ALWAYS)
         for number, line in enumerate(lines, 1)
     ]
     if not epochs:
         raise UserError(f"{metrics} is empty: no epoch was finished; train for one epoch at least")
-    result = _object(
+    result = read_object(
         _text(run / "result.json"), str(run / "result.json"), RESULT_KEYS, frozenset({"test_accuracy_tta"})
     )
-    environment = _object(_text(run / "environment.json"), str(run / "environment.json"), frozenset())
+    environment = read_object(_text(run / "environment.json"), str(run / "environment.json"), frozenset())
     terminal = run / "terminal.svg"
     return RunFiles(settings, epochs, result, environment, _text(terminal) if terminal.exists() else None)
 
@@ -77,9 +77,14 @@ def _text(path: Path) -> str:
         raise UserError(f"{path} can't be read ({reason}); give the directory of a finished run") from error
 
 
-def _object(
+def read_object(
     text: str, where: str, needed: frozenset[str], may_be_none: frozenset[str] = frozenset()
 ) -> dict[str, Any]:
+    """The JSON object in a text, with the figures that it needs.
+
+    Raises:
+        UserError: if it is none, lacks one, or one can't be; `where` tells the reader which text it is.
+    """
     try:
         value = from_json(text)
     except ValueError as error:
