@@ -1,4 +1,4 @@
-"""Fuzz what reads files from strangers: `python scripts/fuzz.py TARGET [SECONDS]`, after `pip install atheris`.
+"""Fuzz what reads strangers' files: `python scripts/fuzz.py TARGET [SECONDS]`, after `pip install atheris`.
 
 A target takes the bytes of a file. It may read them, or refuse them in the way that its reader promises;
 whatever else comes out of it is a finding, which libFuzzer writes to `build/fuzz/TARGET/`.

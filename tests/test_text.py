@@ -13,11 +13,12 @@ from rich.console import Console
 
 from plusx import cli
 from plusx.commands.data import inspect
+from plusx.commands.evaluate import evaluate
 from plusx.commands.predict import predict
 from plusx.data import load_folder, sample
 from plusx.data.progress import say
 from plusx.errors import UserError
-from plusx.text import is_visible, to_json, visible
+from plusx.text import is_visible, json_text, visible
 from plusx.train import Display, claim, load_recipe, refuse_changed
 
 HOSTILE = (
@@ -55,8 +56,8 @@ def test_visible_text_stays_and_what_acts_is_escaped(text: str) -> None:
     assert "\n" not in shown
     shown.encode()  # fails where a lone surrogate is left
     assert visible(shown) == shown
-    assert json.loads(to_json([text])) == [text]
-    assert not acts(to_json([text]))
+    assert json.loads(json_text([text])) == [text]
+    assert not acts(json_text([text]))
     if text.isprintable():
         assert shown == text
 
@@ -99,6 +100,19 @@ def test_predict_shows_hostile_names(tmp_path, capsys) -> None:
     out = capsys.readouterr().out
     assert not acts(out)
     assert [row["picture"] for row in json.loads(out)] == [*map(str, paths)]
+
+
+def test_evaluate_shows_hostile_names(pets, capsys) -> None:
+    for path in (pets / "cat").iterdir():  # ships, so that they are among the mistakes
+        Image.fromarray(IMAGES[170 + len(path.name)]).save(path, "PNG")
+    evaluate(Path("cifar10"), data=str(pets), device="cpu")
+    out = capsys.readouterr().out
+    assert not acts(out)
+    assert r"\x1b[2J" in out
+    evaluate(Path("cifar10"), data=str(pets), device="cpu", as_json=True)
+    out = capsys.readouterr().out
+    assert not acts(out)
+    assert any(row["picture"].startswith("cat/\x1b[2J") for row in json.loads(out)["mistakes"])
 
 
 def test_a_run_on_pictures_with_hostile_names_can_be_written_and_resumed(pets, tmp_path, capsys) -> None:

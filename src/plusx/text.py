@@ -4,6 +4,8 @@ import json
 import re
 from typing import Any
 
+from rich.markup import escape
+
 # Control characters (ESC begins a terminal's commands), separators of lines, marks that turn the direction of
 # writing round, and the lone surrogates that stand for bytes of a file name that are not UTF-8.
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -17,6 +19,15 @@ def visible(text: str) -> str:
     cat\x1b[2J\n狗.png
     """
     return _UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def shown(text: str) -> str:
+    r"""The text as a cell of a table that rich prints: no bracket in it is taken for markup.
+
+    >>> print(shown("[bold]\x1b[2J"))
+    \[bold]\x1b[2J
+    """
+    return escape(visible(text))
 
 
 def is_visible(text: str) -> bool:
@@ -45,10 +56,10 @@ def from_json(text: str) -> Any:
         raise ValueError("nested too deep") from error
 
 
-def to_json(value: Any) -> str:
+def json_text(value: Any) -> str:
     r"""Indented JSON in which Chinese stays readable and everything reads back as it was, odd file names too.
 
-    >>> print(to_json({"狗": "\x1b[2J\x9b\udcff"}))
+    >>> print(json_text({"狗": "\x1b[2J\x9b\udcff"}))
     {
       "狗": "\u001b[2J\u009b\udcff"
     }

@@ -1,6 +1,5 @@
 """`plusx compare`."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +7,6 @@ import numpy as np
 import torch
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 import plusx
@@ -20,6 +18,7 @@ from plusx.data.progress import say
 from plusx.device import resolve_device, resolve_precision
 from plusx.errors import UserError
 from plusx.models.weights import WEIGHTS_FILE
+from plusx.text import json_text, shown
 from plusx.train.display import clock
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ def compare(
     compared = comparison.compare(found, right, reasons)
     console = Console(stderr=as_json)
     if as_json:
-        print(json.dumps(comparison.to_json(compared), indent=2, ensure_ascii=False))
+        print(json_text(comparison.to_json(compared)))
     else:
         _show(compared, console)
     if page is not None:
@@ -115,7 +114,7 @@ def _runs(of: "Comparison") -> Table:
         views, low, high = result["test_accuracy_tta"], *(100 * end for end in run.interval)
         table.add_row(
             of.labels[run.name],
-            escape(run.name),
+            shown(run.name),
             str(result["seed"]),
             f"{100 * run.accuracy:.2f} %",
             f"{low:.1f} … {high:.1f} %",
@@ -132,7 +131,7 @@ def _settings(of: "Comparison") -> Table:
     for column in ("settings that differ", *(group.name for group in of.groups)):
         table.add_column(column, overflow="fold")
     for key, values in of.settings.items():
-        table.add_row(key, *(escape(str(value)) for value in values))
+        table.add_row(key, *(shown(str(value)) for value in values))
     return table
 
 
@@ -142,7 +141,7 @@ def _machines(of: "Comparison") -> Table:
         table.add_column(column, overflow="fold")
     for key, values in of.machines.items():
         for value, labels in values.items():
-            table.add_row(key, escape(str(value)), ", ".join(labels))
+            table.add_row(key, shown(str(value)), ", ".join(labels))
     return table
 
 
@@ -162,7 +161,7 @@ def _differences(of: "Comparison") -> Table:
             f"{of.labels[difference.run]} − {of.labels[of.runs[0].name]}",
             _points(difference.difference),
             _interval(difference.interval),
-            escape(how),
+            shown(how),
         )
     return table
 

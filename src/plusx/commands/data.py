@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from plusx import data as pictures_room
@@ -13,7 +12,7 @@ from plusx.commands.options import DataDir, Json
 from plusx.data.progress import say
 from plusx.errors import UserError
 from plusx.files import write_whole
-from plusx.text import to_json, visible
+from plusx.text import json_text, shown, visible
 
 SKIPPED_SHOWN = 10
 
@@ -67,7 +66,7 @@ def inspect(
     dataset = pictures_room.load_folder(folder)
     record = dataset.record
     if as_json:
-        print(to_json(record))
+        print(json_text(record))
         return
     sizes = size_range(dataset)
     console = Console()
@@ -77,7 +76,7 @@ def inspect(
     for split in splits:
         table.add_column(split, justify="right")
     for name in record["classes"]:
-        table.add_row(escape(name), *(f"{record['counts'][split][name]:,}" for split in splits))
+        table.add_row(shown(name), *(f"{record['counts'][split][name]:,}" for split in splits))
     console.print(table)
     say(console, f"sizes: {sizes}; read as {record['size']}×{record['size']}")
     for remark in record["remarks"]:

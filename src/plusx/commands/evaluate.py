@@ -1,12 +1,10 @@
 """`plusx evaluate`."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 import plusx
@@ -16,6 +14,7 @@ from plusx.commands.pictures import dataset_of, labels_of, remarks_on
 from plusx.data.progress import say
 from plusx.device import resolve_device, resolve_precision
 from plusx.inference import accuracy_under_corruptions
+from plusx.text import json_text, shown
 
 if TYPE_CHECKING:
     from plusx.report.evaluation import Evaluation
@@ -69,7 +68,7 @@ def evaluate(
     )
     console = Console(stderr=as_json)
     if as_json:
-        print(json.dumps(to_json(measured), indent=2, ensure_ascii=False))
+        print(json_text(to_json(measured)))
     else:
         _show(measured, views, console)
     if page is not None:
@@ -113,7 +112,7 @@ def _classes(of: "Evaluation") -> Table:
         shares = (measures.precision, measures.recall, measures.f1)
         # A share that is not equal to itself is NaN: the class was never answered.
         cells = ("–" if share != share else f"{100 * share:.1f} %" for share in shares)
-        table.add_row(escape(name), f"{measures.pictures:,}", *cells)
+        table.add_row(shown(name), f"{measures.pictures:,}", *cells)
     return table
 
 
@@ -126,7 +125,7 @@ def _mistakes(of: "Evaluation") -> Table:
     for mistake in of.summary.mistakes[:MISTAKES_LISTED]:
         picture = of.paths[mistake.index] if of.paths else f"test picture {mistake.index}"
         sure = f"{100 * mistake.confidence:.1f} %"
-        table.add_row(escape(picture), escape(mistake.predicted), sure, escape(mistake.true))
+        table.add_row(shown(picture), shown(mistake.predicted), sure, shown(mistake.true))
     return table
 
 

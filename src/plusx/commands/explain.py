@@ -1,13 +1,11 @@
 """`plusx explain`."""
 
-import json
 import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 import plusx
@@ -16,6 +14,7 @@ from plusx.commands.predict import weights_first
 from plusx.data.progress import counting, say
 from plusx.device import resolve_device
 from plusx.errors import UserError
+from plusx.text import json_text, shown
 
 
 def explain(
@@ -68,7 +67,7 @@ def explain(
             {"picture": str(path), "file": str(written[path]), **numbers(explanation)}
             for path, explanation in explanations.items()
         ]
-        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        print(json_text(rows))
         return
     table = Table(box=None)
     table.add_column("picture", overflow="fold")
@@ -79,11 +78,11 @@ def explain(
     for path, explanation in explanations.items():
         answer = explanation.answer
         table.add_row(
-            escape(str(path)),
-            escape(answer.name) + (" [yellow]?[/yellow]" if answer.doubtful else ""),
+            shown(str(path)),
+            shown(answer.name) + (" [yellow]?[/yellow]" if answer.doubtful else ""),
             f"{100 * answer.probability:.1f} %",
-            escape(explanation.class_name),
-            escape(str(written[path])),
+            shown(explanation.class_name),
+            shown(str(written[path])),
         )
     console = Console()
     console.print(table)

@@ -1,6 +1,5 @@
 """`plusx export`."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,6 +17,7 @@ from plusx.errors import UserError
 from plusx.files import write_whole
 from plusx.inference import Classifier, predict, score
 from plusx.models import PRETRAINED
+from plusx.text import json_text
 
 CALIBRATION = 500  # training pictures; more change nothing that can be measured
 ENDINGS = {"onnx": (".onnx",), "torch": (".safetensors", ".pth"), "card": (".md",)}
@@ -77,7 +77,7 @@ def export(
     size = path.stat().st_size
     result = {"file": str(path), "format": form, "bytes": size} | result
     if as_json:
-        print(json.dumps(result, indent=2, ensure_ascii=False))
+        print(json_text(result))
         return
     console = Console()
     for line in (f"written: {path}, {size:,} bytes", *lines):

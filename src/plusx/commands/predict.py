@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 import plusx
@@ -13,7 +12,7 @@ from plusx.commands.options import DeviceOption, Json
 from plusx.device import resolve_device
 from plusx.errors import UserError
 from plusx.models import PRETRAINED
-from plusx.text import to_json, visible
+from plusx.text import json_text, shown
 
 
 def predict(
@@ -43,7 +42,7 @@ def predict(
             }
             for path, answer in zip(pictures, answers, strict=True)
         ]
-        print(to_json(rows))
+        print(json_text(rows))
         return
     table = Table(box=None)
     table.add_column("picture", overflow="fold")
@@ -55,10 +54,10 @@ def predict(
         then = ", ".join(f"{other} {100 * less:.1f} %" for other, less in others)
         mark = " [yellow]?[/yellow]" if answer.doubtful else ""
         table.add_row(
-            escape(visible(str(path))),
-            escape(answer.name) + mark,
+            shown(str(path)),
+            shown(answer.name) + mark,
             f"{100 * answer.probability:.1f} %",
-            escape(then),
+            shown(then),
         )
     console = Console()
     console.print(table)

@@ -17,7 +17,7 @@ import plusx
 from plusx.device import instructions, processor
 from plusx.errors import UserError
 from plusx.files import write_whole
-from plusx.text import from_json, to_json
+from plusx.text import from_json, json_text
 from plusx.train.recipe import Recipe, load_recipe, to_toml
 
 LOCK = ".lock"
@@ -65,7 +65,7 @@ def claim(run: Path, recipe: Recipe, record: dict[str, Any] | None = None) -> No
     try:
         run.mkdir(parents=True, exist_ok=True)
         if record:
-            write_whole(run / "data.json", to_json(record) + "\n")
+            write_whole(run / "data.json", json_text(record) + "\n")
         write_whole(run / "recipe.toml", to_toml(recipe))
     except OSError as error:
         raise UserError(f"can't write to {run}: {error.strerror}; choose another --out") from error
