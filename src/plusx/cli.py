@@ -1,5 +1,7 @@
 """The command line: reads what the user wants, calls the rooms, prints what they say."""
 
+import os
+import signal
 import sys
 import warnings
 from io import TextIOWrapper
@@ -79,6 +81,7 @@ def main() -> None:
     _calm_streams()
     try:
         code = app(standalone_mode=False)
+        sys.stdout.flush()
     except UserError as error:
         if debug:
             raise
@@ -88,6 +91,9 @@ def main() -> None:
         raise SystemExit(128 + stopped.signal) from None
     except TyperException as error:
         _fail(error.format_message())
+    except BrokenPipeError:  # plusx … | head: whoever reads has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
+        raise SystemExit(128 + signal.SIGPIPE) from None
     except OSError as error:  # a full disk, a folder that became unwritable: nothing half-written is left
         if debug:
             raise

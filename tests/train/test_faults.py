@@ -4,6 +4,7 @@ import errno
 import os
 import resource
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -163,6 +164,15 @@ def test_no_time_left_is_never_negative() -> None:
     assert [clock(seconds) for seconds in (-1e9, -0.1, 0, float("nan"), float("inf"))] == [
         *("0:00", "0:00", "0:00", "–", "–")
     ]
+
+
+def test_a_reader_that_has_enough_ends_the_command_quietly() -> None:
+    program = "from plusx import cli; cli.app = lambda **_: print('x' * 10**6); cli.main()"
+    plusx = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert plusx.stdout is not None
+    plusx.stdout.close()
+    _, said = plusx.communicate(timeout=100)
+    assert (plusx.returncode, said) == (141, b"")
 
 
 @pytest.mark.parametrize(
