@@ -21,7 +21,7 @@ def main(path: str) -> None:
         model = plusx.create_model("resnet20").double()
         together: torch.nn.Module = model
         if processes.several:
-            share_norms(model, True)
+            share_norms(model)
             together = DistributedDataParallel(model)
         generator = torch.Generator().manual_seed(1)
         pictures = torch.randn(PICTURES, 3, 16, 16, generator=generator).double()

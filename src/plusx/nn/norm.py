@@ -50,19 +50,6 @@ class BatchNorm2d(torch.nn.BatchNorm2d):
             self.num_batches_tracked.add_(1)
             if momentum is None:  # torch's meaning of None: the plain average over all batches so far
                 momentum = 1.0 / float(self.num_batches_tracked)
-        if self.training and self.shared:
-            return ops.shared_batch_norm(
-                x,
-                self.running_mean,
-                self.running_var,
-                self.weight,
-                self.bias,
-                momentum=momentum if momentum is not None else 0.0,
-                eps=self.eps,
-                added=added,
-                activation=activation,
-                engine=self.engine,
-            )
         tracked = not self.training or self.track_running_stats
         return ops.batch_norm(
             x,
@@ -75,5 +62,6 @@ class BatchNorm2d(torch.nn.BatchNorm2d):
             eps=self.eps,
             added=added,
             activation=activation,
+            shared=self.shared,
             engine=self.engine,
         )

@@ -10,7 +10,6 @@ from plusx.ops.engines import ENGINES, engine
 from plusx.ops.linear import linear
 from plusx.ops.loss import cross_entropy
 from plusx.ops.norm import batch_norm
-from plusx.ops.norm_shared import shared_batch_norm
 from plusx.ops.pool import avg_pool2d, global_avg_pool2d, global_max_pool2d, max_pool2d
 from plusx.ops.shape import output_size
 
@@ -29,5 +28,4 @@ __all__ = [
     "max_pool2d",
     "output_size",
     "relu",
-    "shared_batch_norm",
 ]

@@ -11,6 +11,7 @@ from plusx.ops.activation import Activation, activate
 from plusx.ops.cores import share
 from plusx.ops.loops import as_array, serve
 from plusx.ops.norm_loops import norm_loops, sums
+from plusx.ops.norm_plain import Normalisation
 from plusx.ops.precision import as_given
 
 ROW = 1024
@@ -38,8 +39,8 @@ def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
 class FusedNormalisation(torch.autograd.Function):
     """`y = f(v)` with `v = w · (x − μ) · r + b + added` and r = 1 / √(σ² + ε); f is an activation.
 
-    With G = ∂L/∂v = f'(v) · ∂L/∂y, ∂L/∂added = G, and the rest is `plusx.ops.norm.Normalisation`'s, written
-    for one pass:
+    With G = ∂L/∂v = f'(v) · ∂L/∂y, ∂L/∂added = G, and the rest is that of
+    `plusx.ops.norm_plain.Normalisation`, written for one pass:
 
         ∂L/∂x = w·r · G − (x − μ) · w·r² · mean(G · x̂) − w·r · mean(G)
     """
@@ -116,10 +117,9 @@ def _scale_and_shift(
 
 def _gradients_of_the_parts(ctx: Any, grad: Tensor) -> list[Tensor | None]:
     """The gradients of x, weight, bias and added, from operations that can be differentiated again."""
-    from plusx.ops.norm import Normalisation
-
     x, weight, bias, added, mean, variance = ctx.saved_tensors
-    v = Normalisation.apply(x, weight, bias, mean, variance, ctx.eps, ctx.training)
+    count = x.numel() // x.shape[1] if ctx.training else None
+    v = Normalisation.apply(x, weight, bias, mean, variance, ctx.eps, count)
     y = activate(v if added is None else v + added, ctx.activation, engine="handmade")
     wanted = [v for v in (x, weight, bias, added) if v is not None and v.requires_grad]
     found = iter(torch.autograd.grad(y, wanted, grad, create_graph=True))

@@ -4,9 +4,9 @@ Each of P processes holds n_p values of a channel, with mean μ_p and variance �
 
     μ = Σ n_p · μ_p / N        σ² = Σ n_p · (σ²_p + (μ_p − μ)²) / N
 
-Backward, ∂L/∂x needs mean(G) and mean(G · x̂) over all N values (see `plusx.ops.norm.Normalisation`), so the
-two sums are added up over the processes. ∂L/∂w and ∂L/∂b are each process's own part of the sum: whoever
-trains adds up the gradients of all parameters anyway.
+Backward, ∂L/∂x needs mean(G) and mean(G · x̂) over all N values (see
+`plusx.ops.norm_plain.Normalisation`), so the two sums are added up over the processes. ∂L/∂w and ∂L/∂b are
+each process's own part of the sum: whoever trains adds up the gradients of all parameters anyway.
 """
 
 from typing import Any
@@ -14,45 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 
-from plusx.ops.activation import Activation
-from plusx.ops.engines import resolve
-from plusx.ops.norm import (
-    channel_sums,
-    finish,
-    input_gradient,
-    move_running,
-    normalised,
-    statistics_of,
-)
-from plusx.ops.precision import as_given
-
-
-def shared_batch_norm(
-    x: Tensor,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-    *,
-    added: Tensor | None = None,
-    activation: Activation = "identity",
-    engine: str | None = None,
-) -> Tensor:
-    """`plusx.ops.batch_norm` in training, with the statistics of all processes of `torch.distributed`.
-
-    Every process has to call it, with as many channels; the arguments are those of `batch_norm`, and the
-    engine, "handmade" unless given, is that of the activation.
-
-    Returns:
-        The shape and dtype of x: this process's pictures.
-    """
-    with torch.no_grad():
-        mean, variance, count = shared_statistics(x)
-        move_running(running_mean, running_var, mean, variance, count, momentum)
-    y = SharedNormalisation.apply(x, weight, bias, mean, variance, count, eps)
-    return finish(y, added, activation, resolve(engine, "handmade"))
+from plusx.ops.norm_plain import Normalisation, channel_sums, input_gradient, statistics_of
 
 
 def shared_statistics(x: Tensor) -> tuple[Tensor, Tensor, int]:
@@ -74,29 +36,11 @@ def shared_statistics(x: Tensor) -> tuple[Tensor, Tensor, int]:
     return mean, variance, int(total)
 
 
-class SharedNormalisation(torch.autograd.Function):
-    """`y = w · (x − μ) / √(σ² + ε) + b`, with μ and σ² of `shared_statistics`; see the module."""
-
-    @staticmethod
-    @as_given
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        weight: Tensor | None,
-        bias: Tensor | None,
-        mean: Tensor,
-        variance: Tensor,
-        count: int,
-        eps: float,
-    ) -> Tensor:
-        """One multiplication and one addition for each value."""
-        ctx.save_for_backward(x, weight, mean, variance)
-        ctx.count, ctx.eps = count, eps
-        return normalised(x, weight, bias, mean, variance, eps)
+class SharedNormalisation(Normalisation):
+    """`Normalisation` with μ, σ² and the count of `shared_statistics`; see the module."""
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    @as_given
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         """The formula of a single process, with the sums of all."""
         x, weight, mean, variance = ctx.saved_tensors

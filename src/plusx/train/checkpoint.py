@@ -77,11 +77,10 @@ def save_checkpoint(
     path = folder / f"{position.step:08d}-{_digest(content)}.safetensors"
     write_whole(path, content)
     others = [other for other in _written(folder) if other != path]
-    older = [other for other in others if other.name < path.name]
-    for other in set(others) - set(
-        older[1 - KEPT :]
-    ):  # a later one is damaged, or this would not be its past
-        other.unlink()
+    kept = [other for other in others if other.name < path.name][1 - KEPT :]
+    for other in others:
+        if other not in kept:  # older, or later: then it is damaged, or this would not be its past
+            other.unlink()
     return path
 
 

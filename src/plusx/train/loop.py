@@ -111,7 +111,8 @@ class Trainer:
         self.optimizers = make_optimizers(self.model, recipe.optimizer, self.precision)
         self.together: nn.Module = self.model
         if self.processes.several:
-            share_norms(self.model, training.shared_norm)
+            if training.shared_norm:
+                share_norms(self.model)
             self.together = DistributedDataParallel(self.model)
         self.measure = Measure(
             dataset, self.card, recipe.evaluation, self.device, self.precision, self.processes

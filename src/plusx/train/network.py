@@ -56,11 +56,11 @@ def prepare(
     return model, card
 
 
-def share_norms(model: nn.Module, shared: bool) -> None:
-    """Let every batch norm take its statistics from the pictures of all processes, or of its own alone."""
+def share_norms(model: nn.Module) -> None:
+    """Let every batch norm take its statistics from the pictures of all processes, not of its own alone."""
     for layer in model.modules():
         if isinstance(layer, BatchNorm2d):
-            layer.shared = shared
+            layer.shared = True
 
 
 def frozen_part(model: nn.Module, last: str) -> list[nn.Module]:
