@@ -44,6 +44,9 @@ def _pooling() -> Iterator[Case]:
         yield Case(
             "pooling", "avg 2×2/2", lambda x, engine: ops.avg_pool2d(x, 2, engine=engine), shape, False
         )
+        yield Case(
+            "pooling", "avg 3×3/2", lambda x, engine: ops.avg_pool2d(x, 3, 2, 1, engine=engine), shape, False
+        )
     for size, (N, C) in {4: (500, 256), 8: (500, 256), 16: (128, 512)}.items():
         shape = ((N, C, size, size),)
         yield Case(

@@ -21,15 +21,19 @@ class Spread:
 def alternate(calls: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[Any]]:
     """Run every call once for warming up and then `rounds` times in turn; return what they returned.
 
+    Each round begins with another one, since a call may find in the cache what the call before it left there.
+
     >>> alternate({"a": lambda: 1, "b": lambda: 2}, rounds=2)
     {'a': [1, 1], 'b': [2, 2]}
     """
     for call in calls.values():
         call()
     results: dict[str, list[Any]] = {name: [] for name in calls}
-    for _ in range(rounds):
-        for name, call in calls.items():
-            results[name].append(call())
+    names = list(calls)
+    for turn in range(rounds):
+        for k in range(len(names)):
+            name = names[(turn + k) % len(names)]
+            results[name].append(calls[name]())
     return results
 
 

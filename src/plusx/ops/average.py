@@ -8,10 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from plusx.ops import loops
+from plusx.ops import average_planes, loops
 from plusx.ops.average_loops import average_loops
+from plusx.ops.average_planes import tiled_loops
 from plusx.ops.chunks import chunks
 from plusx.ops.cores import share as share_work
+from plusx.ops.planes import in_wide_tiles, lay_out
 from plusx.ops.shape import Pair
 from plusx.ops.windows import Geometry, empty, layout_of, taps
 
@@ -30,7 +32,7 @@ class AveragePool(torch.autograd.Function):
         ctx.layout = layout_of(x)
         y = empty(x, geometry.out, x.dtype, ctx.layout)
         if loops.serve(x):
-            _run_loops(0, x, n, size, geometry, y, ctx.layout)
+            _mean_in_loops(x, n, geometry, y, ctx.layout)
             return y
         for chunk in chunks(x):
             total = torch.zeros_like(y[chunk], dtype=n.dtype)
@@ -58,7 +60,7 @@ class Spread(torch.autograd.Function):
         ctx.size, ctx.geometry = size, geometry
         dx = empty(grad, size, grad.dtype, layout)
         if loops.serve(grad):
-            _run_loops(1, grad, n, size, geometry, dx, layout)
+            _spread_in_loops(grad, n, geometry, dx, layout)
             return dx
         for chunk in chunks(dx):
             total, share = torch.zeros_like(dx[chunk], dtype=n.dtype), grad[chunk] / n
@@ -74,35 +76,41 @@ class Spread(torch.autograd.Function):
         return AveragePool.apply(v, n, ctx.size, ctx.geometry), None, None, None, None
 
 
-def _run_loops(
-    which: int,
-    source: Tensor,
-    n: Tensor,
-    size: Pair,
-    geometry: Geometry,
-    target: Tensor,
-    layout: torch.memory_format,
+def _mean_in_loops(x: Tensor, n: Tensor, geometry: Geometry, y: Tensor, layout: torch.memory_format) -> None:
+    size, counts = (x.shape[2], x.shape[3]), n.flatten().numpy()
+    pictures, means = loops.as_pictures(x, layout), loops.as_pictures(y, layout)
+    if layout == torch.channels_last:
+        forward, _ = average_loops(*geometry.K)
+        channels, steps = x.shape[1], geometry[1:]
+        share_work(
+            lambda part: forward(pictures[part], channels, size, steps, counts, means[part]), len(pictures)
+        )
+    elif in_wide_tiles(size, geometry):
+        forward, _ = tiled_loops(*geometry.K)
+        share_work(lambda part: forward(pictures[part], size[1], counts[0], means[part]), len(pictures))
+    else:
+        planes = lay_out(size, geometry)
+        share_work(
+            lambda part: average_planes.forward(pictures[part], planes, counts, means[part]), len(pictures)
+        )
+
+
+def _spread_in_loops(
+    grad: Tensor, n: Tensor, geometry: Geometry, dx: Tensor, layout: torch.memory_format
 ) -> None:
-    """Forward (0) from x to y, or backward (1) from ∂L/∂y to ∂L/∂x."""
-    K, *rest = geometry
-    steps, counts = tuple(rest), n.numpy()
-    read, written = loops.as_pictures(source, layout), loops.as_pictures(target, layout)
-    run = average_loops(*K)[which if layout == torch.channels_last else which + 2]
-    channels = (source.shape[1],) if layout == torch.channels_last else ()
-    share_work(lambda part: run(read[part], *channels, size, steps, counts, written[part]), len(read))
-
-
-class GlobalAveragePool(torch.autograd.Function):
-    """`y = 1/(H·W) · Σ x` over a feature map, so every pixel receives `∂L/∂y / (H·W)`."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        """Add up and divide."""
-        ctx.shape = x.shape
-        return x.mean((2, 3), keepdim=True)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        """The same share for everyone."""
-        share: Tensor = grad / (ctx.shape[2] * ctx.shape[3])
-        return share.expand(ctx.shape)
+    size, counts = (dx.shape[2], dx.shape[3]), n.flatten().numpy()
+    gradients, pixels = loops.as_pictures(grad, layout), loops.as_pictures(dx, layout)
+    if layout == torch.channels_last:
+        _, backward = average_loops(*geometry.K)
+        channels, steps = grad.shape[1], geometry[1:]
+        share_work(
+            lambda part: backward(gradients[part], channels, size, steps, counts, pixels[part]), len(pixels)
+        )
+    elif in_wide_tiles(size, geometry):
+        _, backward = tiled_loops(*geometry.K)
+        share_work(lambda part: backward(gradients[part], size[1], counts[0], pixels[part]), len(pixels))
+    else:
+        planes = lay_out(size, geometry)
+        share_work(
+            lambda part: average_planes.backward(gradients[part], planes, counts, pixels[part]), len(pixels)
+        )

@@ -41,6 +41,11 @@ def as_pictures(x: Tensor, layout: torch.memory_format) -> np.ndarray[Any, Any]:
     return as_array(flat)
 
 
+def widened(like: Tensor, value: float) -> Any:
+    """The number in the precision in which loops over `like` compute: float32 at least."""
+    return np.float64(value) if like.dtype == torch.float64 else np.float32(value)
+
+
 def compiled(function: Any) -> Any:
     """Compile to machine code at the first call, keep it on disk, and run it without Python's global lock.
 

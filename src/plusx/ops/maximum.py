@@ -3,16 +3,21 @@
 O[y, x, c] = max_{0 ≤ i,j < K} I[y·s + i, x·s + j, c]
 """
 
+import functools
 from math import prod
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from plusx.ops import loops
 from plusx.ops.chunks import chunks
 from plusx.ops.cores import share
 from plusx.ops.maximum_loops import max_loops
+from plusx.ops.maximum_planes import plane_loops
+from plusx.ops.planes import in_wide_tiles, lay_out
 from plusx.ops.shape import Pair
 from plusx.ops.windows import Geometry, empty, first_tap, layout_of, taps
 
@@ -30,17 +35,16 @@ class MaxPool(torch.autograd.Function):
         """Keep the running maximum over the taps and, if there will be a backward, the tap that holds it."""
         size = (x.shape[2], x.shape[3])
         y = empty(x, geometry.out, x.dtype, layout_of(x))
-        winner = empty(x, geometry.out, torch.uint8 if prod(geometry.K) <= 256 else torch.int32, layout_of(x))
-        first = first_tap(geometry).to(winner)
+        winner = empty(x, geometry.out, torch.uint8 if prod(geometry.K) < 256 else torch.int32, layout_of(x))
         ctx.size, ctx.geometry = size, geometry
         if loops.serve(x):
-            _forward_in_loops(x, geometry, first, y, winner)
+            _forward_in_loops(x, geometry, y, winner)
             ctx.save_for_backward(winner)
             return y
         for chunk in chunks(x):
             best, won = y[chunk].fill_(-torch.inf), winner[chunk]
             if ctx.needs_input_grad[0]:
-                won.copy_(first)
+                won.copy_(first_tap(geometry))
             for tap, there, here in taps(size, geometry):
                 candidate = x[chunk][here]
                 if ctx.needs_input_grad[0]:
@@ -101,53 +105,48 @@ class Gather(torch.autograd.Function):
         return Scatter.apply(grad, winner, ctx.size, ctx.geometry), None, None, None
 
 
-def _forward_in_loops(x: Tensor, geometry: Geometry, first: Tensor, y: Tensor, winner: Tensor) -> None:
-    K, *rest = geometry
-    size, steps = (x.shape[2], x.shape[3]), tuple(rest)
-    pictures, best, won = (loops.as_pictures(t, layout_of(winner)) for t in (x, y, winner))
-    first_taps = first.numpy()
-    lowest = loops.as_array(x.new_full((), -torch.inf))[()]
-    forward, _, plane_forward, _ = max_loops(*K, won.dtype.type)
+def _forward_in_loops(x: Tensor, geometry: Geometry, y: Tensor, winner: Tensor) -> None:
+    size, layout = (x.shape[2], x.shape[3]), layout_of(winner)
+    pictures, best, won = (loops.as_pictures(t, layout) for t in (x, y, winner))
+    lowest = loops.widened(x, -torch.inf)
+    first_taps = _first_taps(geometry, won.dtype.type)
+    if layout == torch.channels_last:
+        forward, _ = max_loops(*geometry.K, won.dtype.type)
+        share(
+            lambda part: forward(
+                pictures[part], x.shape[1], size, geometry[1:], first_taps, lowest, best[part], won[part]
+            ),
+            len(pictures),
+        )
+        return
+    forward, _, forward_tiled, _ = plane_loops(*geometry.K, won.dtype.type)
+    if in_wide_tiles(size, geometry):
+        share(lambda part: forward_tiled(pictures[part], size[1], best[part], won[part]), len(pictures))
+        return
+    planes = lay_out(size, geometry)
+    share(
+        lambda part: forward(pictures[part], planes, first_taps, lowest, best[part], won[part]), len(pictures)
+    )
 
-    def work(part: slice) -> None:
-        if layout_of(winner) == torch.channels_last:
-            forward(pictures[part], x.shape[1], size, steps, first_taps, lowest, best[part], won[part])
-        else:
-            plane_forward(pictures[part], size, steps, first_taps, lowest, best[part], won[part])
 
-    share(work, len(pictures))
+@functools.lru_cache(maxsize=256)
+def _first_taps(geometry: Geometry, taps: type[np.unsignedinteger[Any]]) -> NDArray[np.unsignedinteger[Any]]:
+    return first_tap(geometry).flatten().numpy().astype(taps)
 
 
 def _scatter_in_loops(grad: Tensor, winner: Tensor, geometry: Geometry, dx: Tensor) -> None:
-    K, *rest = geometry
-    size, steps = (dx.shape[2], dx.shape[3]), tuple(rest)
-    gradients, won, pixels = (loops.as_pictures(t, layout_of(winner)) for t in (grad, winner, dx))
-    _, backward, _, plane_backward = max_loops(*K, won.dtype.type)
-
-    def work(part: slice) -> None:
-        if layout_of(winner) == torch.channels_last:
-            backward(gradients[part], grad.shape[1], size, steps, won[part], pixels[part])
-        else:
-            plane_backward(gradients[part], size, steps, won[part], pixels[part])
-
-    share(work, len(pixels))
-
-
-class GlobalMaxPool(torch.autograd.Function):
-    """`y = max over all pixels of a feature map`; the gradient goes to the first pixel that holds it."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        """Look each map's winner up."""
-        flat = x.flatten(2)
-        winner = flat.argmax(2, keepdim=True)
-        ctx.save_for_backward(winner)
-        ctx.shape = x.shape
-        return flat.gather(2, winner)[..., None]
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        """Put the gradient where the winner was, zeros elsewhere."""
-        (winner,) = ctx.saved_tensors
-        zeros = grad.new_zeros(*ctx.shape[:2], ctx.shape[2] * ctx.shape[3])
-        return zeros.scatter(2, winner, grad[..., 0]).view(ctx.shape)
+    size, layout = (dx.shape[2], dx.shape[3]), layout_of(winner)
+    gradients, won, pixels = (loops.as_pictures(t, layout) for t in (grad, winner, dx))
+    if layout == torch.channels_last:
+        _, backward = max_loops(*geometry.K, won.dtype.type)
+        channels, steps = grad.shape[1], geometry[1:]
+        share(
+            lambda part: backward(gradients[part], channels, size, steps, won[part], pixels[part]),
+            len(pixels),
+        )
+        return
+    _, backward, _, backward_tiled = plane_loops(*geometry.K, won.dtype.type)
+    if in_wide_tiles(size, geometry):
+        share(lambda part: backward_tiled(gradients[part], size[1], won[part], pixels[part]), len(pixels))
+        return
+    share(lambda part: backward(gradients[part], size[1], geometry[1:], won[part], pixels[part]), len(pixels))

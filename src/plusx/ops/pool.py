@@ -4,18 +4,21 @@ max:      O[y, x, c] = max_{0 ≤ i,j < K} I[y·s + i, x·s + j, c]
 average:  O[y, x, c] = 1/K² · Σ_i Σ_j I[y·s + i, x·s + j, c]
 """
 
+import functools
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from plusx.ops import loops, reference
-from plusx.ops.average import AveragePool, GlobalAveragePool
+from plusx.ops.average import AveragePool
 from plusx.ops.engines import resolve
+from plusx.ops.global_pool import GlobalAveragePool, GlobalMaxPool
 from plusx.ops.lesson_layout import each_picture
 from plusx.ops.loops import UNROLLED
-from plusx.ops.maximum import GlobalMaxPool, MaxPool
+from plusx.ops.maximum import MaxPool
 from plusx.ops.shape import IntOrPair, Padding
-from plusx.ops.windows import Geometry, count_pixels, resolve_windows
+from plusx.ops.windows import count_pixels, resolve_windows
 
 
 def max_pool2d(
@@ -106,9 +109,8 @@ def avg_pool2d(
     geometry, sides = resolve_windows(x, kernel_size, stride, padding, 1, ceil_mode)
     K, s, start, _, out = geometry
     size = (x.shape[2], x.shape[3])
-    # Windows that lie apart are read once and written once: then ours is the faster one.
-    apart = s[0] >= K[0] and s[1] >= K[1] and K[0] * K[1] <= UNROLLED
-    match resolve(engine, "handmade" if apart and loops.serve(x) else "native"):
+    small = K[0] * K[1] <= UNROLLED
+    match resolve(engine, "handmade" if small and loops.serve(x) else "native"):
         case "reference":
             return each_picture(
                 lambda picture: reference.avg_pool2d(picture, K, s, padding, ceil_mode, count_include_pad),
@@ -117,7 +119,8 @@ def avg_pool2d(
                 out,
             )
         case "handmade":
-            n = count_pixels(size, geometry, sides, count_include_pad)
+            count = _counted if loops.serve(x) else count_pixels
+            n = count(size, geometry, sides, count_include_pad)
             n = n.to(x.device, torch.promote_types(x.dtype, torch.float32))
             return AveragePool.apply(x, n, size, geometry)
         case "native":
@@ -154,12 +157,13 @@ def global_max_pool2d(x: Tensor, *, engine: str | None = None) -> Tensor:
     _check_map(x)
     match resolve(engine, "handmade" if loops.serve(x) else "native"):
         case "handmade":
-            if loops.serve(x):
-                whole = Geometry((x.shape[2], x.shape[3]), (1, 1), (0, 0), (1, 1), (1, 1))
-                return MaxPool.apply(x, whole)
             return GlobalMaxPool.apply(x)
         case other:
             return max_pool2d(x, (x.shape[2], x.shape[3]), engine=other)
+
+
+_counted = functools.lru_cache(maxsize=256)(count_pixels)
+"""For many calls with one shape; not where torch.compile traces, which can't see into it."""
 
 
 def _check_map(x: Tensor) -> None:

@@ -1,0 +1,115 @@
+"""Global pooling: the largest number and the mean of each feature map (lesson: 全局池化).
+
+max:      O[c] = max_{y,x} I[y, x, c]
+average:  O[c] = 1/(H·W) · Σ_y Σ_x I[y, x, c]
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from plusx.ops import global_loops, loops
+from plusx.ops.cores import share
+from plusx.ops.shape import Pair
+from plusx.ops.windows import empty, layout_of
+
+
+class GlobalMaxPool(torch.autograd.Function):
+    """`y = max over all pixels of a feature map`; the gradient goes to the pixel that holds it, the first."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        """Look each map's winner up."""
+        if loops.serve(x):
+            y, winner = _largest(x)
+        else:
+            flat = x.flatten(2)
+            winner = flat.argmax(2, keepdim=True)
+            y = flat.gather(2, winner)[..., None]
+        ctx.size, ctx.layout = (x.shape[2], x.shape[3]), layout_of(x)
+        ctx.save_for_backward(winner)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        """Put the gradient where the winner was, zeros elsewhere."""
+        (winner,) = ctx.saved_tensors
+        dx: Tensor = Place.apply(grad, winner, ctx.size, ctx.layout)
+        return dx
+
+
+class Place(torch.autograd.Function):
+    """`dx[winner] = g`, zeros elsewhere; linear in g, and its gradient reads v at the winner."""
+
+    @staticmethod
+    def forward(ctx: Any, grad: Tensor, winner: Tensor, size: Pair, layout: torch.memory_format) -> Tensor:
+        """Write each map once."""
+        ctx.save_for_backward(winner)
+        dx = empty(grad, size, grad.dtype, layout)
+        if loops.serve(grad):
+            _place(grad, winner, dx, layout)
+            return dx
+        return dx.zero_().flatten(2).scatter(2, winner.long(), grad[..., 0]).view(dx.shape)
+
+    @staticmethod
+    def backward(ctx: Any, v: Tensor) -> tuple[Tensor, None, None, None]:
+        """∂/∂g = v at the winner."""
+        (winner,) = ctx.saved_tensors
+        return v.flatten(2).gather(2, winner.long())[..., None], None, None, None
+
+
+class GlobalAveragePool(torch.autograd.Function):
+    """`y = 1/(H·W) · Σ x` over a feature map, so every pixel receives `∂L/∂y / (H·W)`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        """Add up, in float32 at least, and divide."""
+        ctx.shape = x.shape
+        return _mean(x) if loops.serve(x) else x.mean((2, 3), keepdim=True)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        """The same share for everyone."""
+        portion: Tensor = grad / (ctx.shape[2] * ctx.shape[3])
+        return portion.expand(ctx.shape)
+
+
+def _maps(x: Tensor, layout: torch.memory_format) -> Any:
+    """One number a feature map, (N, C, 1[, 1]), as the loops want it: (N, C), or (N·C,) for planes."""
+    flat = x.detach().reshape(x.shape[:2])
+    return loops.as_array(flat if layout == torch.channels_last else flat.flatten())
+
+
+def _largest(x: Tensor) -> tuple[Tensor, Tensor]:
+    layout, lowest, C = layout_of(x), loops.widened(x, -torch.inf), x.shape[1]
+    y, winner = x.new_empty(*x.shape[:2], 1, 1), x.new_empty(*x.shape[:2], 1, dtype=torch.int32)
+    pictures, best, won = loops.as_pictures(x, layout), _maps(y, layout), _maps(winner, layout)
+    if layout == torch.channels_last:
+        run = global_loops.max_forward
+        share(lambda part: run(pictures[part], C, lowest, best[part], won[part]), len(pictures))
+    else:
+        run = global_loops.plane_max_forward
+        share(lambda part: run(pictures[part], lowest, best[part], won[part]), len(pictures))
+    return y, winner
+
+
+def _place(grad: Tensor, winner: Tensor, dx: Tensor, layout: torch.memory_format) -> None:
+    gradients, won, pixels = _maps(grad, layout), _maps(winner, layout), loops.as_pictures(dx, layout)
+    if layout == torch.channels_last:
+        run = global_loops.max_backward
+        share(lambda part: run(gradients[part], grad.shape[1], won[part], pixels[part]), len(pixels))
+    else:
+        run = global_loops.plane_max_backward
+        share(lambda part: run(gradients[part], won[part], pixels[part]), len(pixels))
+
+
+def _mean(x: Tensor) -> Tensor:
+    layout, nought, C = layout_of(x), loops.widened(x, 0.0), x.shape[1]
+    y = x.new_empty(*x.shape[:2], 1, 1)
+    pictures, means = loops.as_pictures(x, layout), _maps(y, layout)
+    if layout == torch.channels_last:
+        share(lambda part: global_loops.mean(pictures[part], C, nought, means[part]), len(pictures))
+    else:
+        share(lambda part: global_loops.plane_mean(pictures[part], nought, means[part]), len(pictures))
+    return y
