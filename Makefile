@@ -14,8 +14,13 @@ setup: .venv/.ready
 train: setup
 	$(BIN)/plusx train
 
-test: setup lint
+test: .venv/.tested lint
 	$(BIN)/python -m pytest
+
+# Triton is large, and only the tests want it where there is no GPU.
+.venv/.tested: .venv/.ready
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,triton]'
+	@touch $@
 
 lint: setup
 	$(BIN)/ruff check .

@@ -8,14 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from plusx.ops import average_planes, loops
-from plusx.ops.average_loops import average_loops
-from plusx.ops.average_planes import tiled_loops
-from plusx.ops.chunks import chunks
-from plusx.ops.cores import share as share_work
-from plusx.ops.planes import in_wide_tiles, lay_out
+from plusx.ops.pool_ways import way_for
 from plusx.ops.shape import Pair
-from plusx.ops.windows import Geometry, empty, layout_of, taps
+from plusx.ops.windows import Geometry, empty, layout_of
 
 
 class AveragePool(torch.autograd.Function):
@@ -28,17 +23,9 @@ class AveragePool(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, n: Tensor, size: Pair, geometry: Geometry) -> Tensor:
         """Add the taps, in float32 at least, and divide."""
         ctx.save_for_backward(n)
-        ctx.size, ctx.geometry = size, geometry
-        ctx.layout = layout_of(x)
+        ctx.size, ctx.geometry, ctx.layout = size, geometry, layout_of(x)
         y = empty(x, geometry.out, x.dtype, ctx.layout)
-        if loops.serve(x):
-            _mean_in_loops(x, n, geometry, y, ctx.layout)
-            return y
-        for chunk in chunks(x):
-            total = torch.zeros_like(y[chunk], dtype=n.dtype)
-            for _, there, here in taps(size, geometry):
-                total[there] += x[chunk][here]
-            y[chunk] = total / n
+        way_for(x, geometry).average_forward(x, n, geometry, y)
         return y
 
     @staticmethod
@@ -59,14 +46,7 @@ class Spread(torch.autograd.Function):
         ctx.save_for_backward(n)
         ctx.size, ctx.geometry = size, geometry
         dx = empty(grad, size, grad.dtype, layout)
-        if loops.serve(grad):
-            _spread_in_loops(grad, n, geometry, dx, layout)
-            return dx
-        for chunk in chunks(dx):
-            total, share = torch.zeros_like(dx[chunk], dtype=n.dtype), grad[chunk] / n
-            for _, there, here in taps(size, geometry):
-                total[here] += share[there]
-            dx[chunk] = total
+        way_for(grad, geometry).average_backward(grad, n, geometry, dx)
         return dx
 
     @staticmethod
@@ -74,43 +54,3 @@ class Spread(torch.autograd.Function):
         """Back to the mean."""
         (n,) = ctx.saved_tensors
         return AveragePool.apply(v, n, ctx.size, ctx.geometry), None, None, None, None
-
-
-def _mean_in_loops(x: Tensor, n: Tensor, geometry: Geometry, y: Tensor, layout: torch.memory_format) -> None:
-    size, counts = (x.shape[2], x.shape[3]), n.flatten().numpy()
-    pictures, means = loops.as_pictures(x, layout), loops.as_pictures(y, layout)
-    if layout == torch.channels_last:
-        forward, _ = average_loops(*geometry.K)
-        channels, steps = x.shape[1], geometry[1:]
-        share_work(
-            lambda part: forward(pictures[part], channels, size, steps, counts, means[part]), len(pictures)
-        )
-    elif in_wide_tiles(size, geometry):
-        forward, _ = tiled_loops(*geometry.K)
-        share_work(lambda part: forward(pictures[part], size[1], counts[0], means[part]), len(pictures))
-    else:
-        planes = lay_out(size, geometry)
-        share_work(
-            lambda part: average_planes.forward(pictures[part], planes, counts, means[part]), len(pictures)
-        )
-
-
-def _spread_in_loops(
-    grad: Tensor, n: Tensor, geometry: Geometry, dx: Tensor, layout: torch.memory_format
-) -> None:
-    size, counts = (dx.shape[2], dx.shape[3]), n.flatten().numpy()
-    gradients, pixels = loops.as_pictures(grad, layout), loops.as_pictures(dx, layout)
-    if layout == torch.channels_last:
-        _, backward = average_loops(*geometry.K)
-        channels, steps = grad.shape[1], geometry[1:]
-        share_work(
-            lambda part: backward(gradients[part], channels, size, steps, counts, pixels[part]), len(pixels)
-        )
-    elif in_wide_tiles(size, geometry):
-        _, backward = tiled_loops(*geometry.K)
-        share_work(lambda part: backward(gradients[part], size[1], counts[0], pixels[part]), len(pixels))
-    else:
-        planes = lay_out(size, geometry)
-        share_work(
-            lambda part: average_planes.backward(gradients[part], planes, counts, pixels[part]), len(pixels)
-        )

@@ -1,39 +1,47 @@
-"""Batch normalisation, the shortcut's sum and the activation in one pass each way (channels-last)."""
+"""Batch normalisation, the shortcut's sum and the activation in one pass each way (channels-last).
 
-import math
+The passes are compiled loops on the processor (`plusx.ops.norm_in_loops`) and Triton kernels on a GPU
+(`plusx.ops.norm_on_gpu`); what they compute stands here.
+"""
+
+from types import ModuleType
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from plusx.ops import gpu, loops
 from plusx.ops.activation import Activation, activate
-from plusx.ops.cores import share
-from plusx.ops.loops import as_array, serve
-from plusx.ops.norm_loops import norm_loops, sums
 from plusx.ops.norm_plain import Normalisation
 from plusx.ops.precision import as_given
 
-ROW = 1024
-"""Numbers in a row of the loops."""
-
 
 def suits(x: Tensor, added: Tensor | None) -> bool:
-    """Whether the compiled loops take this: plain channels-last pictures on the processor, one dtype."""
+    """Whether there are fused passes for this: plain channels-last pictures of one dtype."""
     if x.dim() != 4 or x.numel() == 0 or not x.is_contiguous(memory_format=torch.channels_last):
         return False
-    others = [] if added is None else [added]
-    return serve(x, *others) and all(other.dtype == x.dtype and other.shape == x.shape for other in others)
+    tensors = [x] if added is None else [x, added]
+    alike = all(t.dtype == x.dtype and t.shape == x.shape and t.device == x.device for t in tensors)
+    return alike and (loops.serve(*tensors) or gpu.serve(*tensors))
+
+
+def _passes(x: Tensor) -> ModuleType:
+    if gpu.serve(x):
+        from plusx.ops import norm_on_gpu  # Triton is not everywhere
+
+        return norm_on_gpu
+    from plusx.ops import norm_in_loops
+
+    return norm_in_loops
 
 
 def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean and variance (divided by the number of values) of each channel, in float32 at least."""
-    rows, origin = _rows(x), _wide(x[0, :, 0, 0]).numpy()
-    start = np.tile(origin, rows.shape[1] // len(origin))
-    total = sum(share(lambda part: sums(rows[part], start), len(rows)))
-    first, second = _by_channel(total, x) / (x.numel() // x.shape[1])
-    mean, variance = origin + first, np.maximum(second - first * first, 0)
-    return torch.from_numpy(mean.astype(origin.dtype)), torch.from_numpy(variance.astype(origin.dtype))
+    x = x.detach()
+    # Deviations from some number of the channel's own: where the mean is large, squares of x would cancel.
+    origin = x[0, :, 0, 0].to(torch.promote_types(x.dtype, torch.float32)).contiguous()
+    first, second = _passes(x).sums(x, origin) / (x.numel() // x.shape[1])
+    return (origin + first).to(origin.dtype), (second - first * first).clamp(min=0).to(origin.dtype)
 
 
 class FusedNormalisation(torch.autograd.Function):
@@ -60,17 +68,10 @@ class FusedNormalisation(torch.autograd.Function):
         activation: Activation,
     ) -> Tensor:
         """A multiplication, one or two sums and the activation for each value."""
-        y = torch.empty_like(x)
-        rows, other, out = _rows(x), None if added is None else _rows(added), _rows(y)
-        factors = _factors(rows, *_scale_and_shift(weight, bias, mean, variance, eps), like=mean)
-        transform, _, _ = norm_loops(activation)
-
-        def work(part: slice) -> None:
-            transform(rows[part], None if other is None else other[part], factors, out[part])
-
-        share(work, len(rows))
         ctx.save_for_backward(x, weight, bias, added, mean, variance)
         ctx.eps, ctx.training, ctx.activation = eps, training, activation
+        scale, shift = (v.to(mean.dtype) for v in _scale_and_shift(weight, bias, mean, variance, eps))
+        y: Tensor = _passes(x).transform(x, _in_order(added), scale, shift, activation)
         return y
 
     @staticmethod
@@ -79,37 +80,31 @@ class FusedNormalisation(torch.autograd.Function):
         x, weight, bias, added, mean, variance = ctx.saved_tensors
         if torch.is_grad_enabled():
             return (*_gradients_of_the_parts(ctx, grad), None, None, None, None, None)
-        g, rows, other = _rows(grad), _rows(x), None if added is None else _rows(added)
-        _, gradient_sums, input_gradient = norm_loops(ctx.activation)
+        passes, added, f = _passes(x), _in_order(added), ctx.activation
         scale, shift = _scale_and_shift(weight, bias, mean, variance, ctx.eps)
-        factors = _factors(rows, scale, shift, mean, like=mean)
-
-        def both_sums(part: slice) -> Any:
-            return gradient_sums(g[part], rows[part], None if other is None else other[part], factors)
-
-        G, Gx = torch.from_numpy(_by_channel(sum(share(both_sums, len(rows))), x))
+        factors = [scale.to(mean.dtype), shift.to(mean.dtype)]
+        G, Gx = passes.gradient_sums(grad, x, added, *factors, mean, f)
         r = (variance.double() + ctx.eps).rsqrt()
         Gx = Gx * r
-        zero, values = torch.zeros_like(r), x.numel() // x.shape[1]
-        slope = scale.double() * r * Gx / values if ctx.training else zero
-        constant = mean.double() * slope - scale.double() * G / values if ctx.training else zero
-        factors = _factors(rows, scale, shift, slope, constant, like=mean)
-        dx, passed = torch.empty_like(x), None if added is None else torch.empty_like(x)
-        d, p = _rows(dx), None if passed is None else _rows(passed)
-
-        def work(part: slice) -> None:
-            with_added = (None, None) if other is None or p is None else (other[part], p[part])
-            input_gradient(g[part], rows[part], with_added[0], factors, d[part], with_added[1])
-
-        share(work, len(rows))
+        slope, constant = torch.zeros_like(scale), torch.zeros_like(scale)
+        if ctx.training:
+            values = x.numel() // x.shape[1]
+            slope = scale * r * Gx / values
+            constant = mean * slope - scale * G / values
+        factors += [slope.to(mean.dtype), constant.to(mean.dtype)]
+        dx, passed = passes.input_gradient(grad, x, added, *factors, f)
         parameter_gradients = [None if w is None else v.to(w.dtype) for v, w in ((Gx, weight), (G, bias))]
         return (dx, *parameter_gradients, passed, None, None, None, None, None)
+
+
+def _in_order(added: Tensor | None) -> Tensor | None:
+    return None if added is None else added.contiguous(memory_format=torch.channels_last)
 
 
 def _scale_and_shift(
     weight: Tensor | None, bias: Tensor | None, mean: Tensor, variance: Tensor, eps: float
 ) -> tuple[Tensor, Tensor]:
-    """w · r and b − μ · w · r."""
+    """w · r and b − μ · w · r, in float64."""
     r = (variance.double() + eps).rsqrt()
     scale = r if weight is None else r * weight.detach()
     return scale, -mean * scale if bias is None else bias.detach() - mean * scale
@@ -124,34 +119,3 @@ def _gradients_of_the_parts(ctx: Any, grad: Tensor) -> list[Tensor | None]:
     wanted = [v for v in (x, weight, bias, added) if v is not None and v.requires_grad]
     found = iter(torch.autograd.grad(y, wanted, grad, create_graph=True))
     return [next(found) if v is not None and v.requires_grad else None for v in (x, weight, bias, added)]
-
-
-def _wide(x: Tensor) -> Tensor:
-    return x.detach().to(torch.promote_types(x.dtype, torch.float32)).contiguous()
-
-
-def _rows(x: Tensor) -> "np.ndarray[Any, Any]":
-    """(N, C, H, W) → (rows, pixels · C), a view if x is channels-last.
-
-    Several pixels make a row: entering a loop costs as much as a few dozen of its numbers.
-    """
-    pixels = math.gcd(x.numel() // x.shape[1], _power_of_two(ROW // x.shape[1]))
-    plain = x.detach().contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1)
-    return as_array(plain.reshape(-1, pixels * x.shape[1]))
-
-
-def _power_of_two(n: int) -> int:
-    """The largest one that is not above n; 1 for n < 1."""
-    return 1 << max(0, n.bit_length() - 1)
-
-
-def _factors(rows: "np.ndarray[Any, Any]", *by_channel: Tensor, like: Tensor) -> "np.ndarray[Any, Any]":
-    """Factors for each channel → (factors, pixels · C): one for each number of a row."""
-    stacked = torch.stack([v.to(like.dtype) for v in by_channel]).numpy()
-    return np.tile(stacked, rows.shape[1] // stacked.shape[1])
-
-
-def _by_channel(sums: Any, x: Tensor) -> "np.ndarray[Any, Any]":
-    """Sums (2, pixels · C) over rows → (2, C)."""
-    total: np.ndarray[Any, Any] = sums.reshape(2, -1, x.shape[1]).sum(1)
-    return total

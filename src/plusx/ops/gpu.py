@@ -1,0 +1,45 @@
+"""When fused Triton kernels serve: on a CUDA GPU, and in Triton's interpreter, which tests use.
+
+Triton comes with PyTorch's CUDA builds. With TRITON_INTERPRET=1 in the environment, set before the first
+kernel is imported, the same kernels run number by number on the processor.
+"""
+
+import functools
+import importlib.util
+import os
+
+import torch
+from torch import Tensor
+
+DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+MOST = 2**31 - 1
+"""Numbers in a tensor: places are counted in 32 bits."""
+
+
+def serve(*tensors: Tensor) -> bool:
+    """Whether Triton kernels can take these: plain tensors of real numbers where the kernels run.
+
+    Not while torch.compile or a fake tensor traces a program; then, and elsewhere, torch's operations serve.
+
+    >>> serve(torch.zeros(1))  # in the processor's memory
+    False
+    """
+    place = "cpu" if interpreted() else "cuda"
+    return not torch.compiler.is_compiling() and all(
+        type(x) in (Tensor, torch.nn.Parameter)
+        and x.device.type == place
+        and x.dtype in DTYPES
+        and x.numel() <= MOST
+        and _installed()
+        for x in tensors
+    )
+
+
+def interpreted() -> bool:
+    """Whether kernels run in Triton's interpreter."""
+    return os.environ.get("TRITON_INTERPRET") == "1"
+
+
+@functools.lru_cache(maxsize=1)
+def _installed() -> bool:
+    return importlib.util.find_spec("triton") is not None

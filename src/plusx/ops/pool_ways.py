@@ -1,0 +1,25 @@
+"""The ways to compute a pooling by hand, each a file with the same four functions."""
+
+from types import ModuleType
+
+from torch import Tensor
+
+from plusx.ops import gpu, loops, pool_by_taps, pool_in_loops
+from plusx.ops.windows import Geometry
+
+MOST_TAPS = 64
+"""A Triton kernel writes the taps of a window out, one after the other."""
+
+
+def way_for(x: Tensor, geometry: Geometry) -> ModuleType:
+    """Return the fused way where there is one: Triton kernels on a GPU, compiled loops on the processor.
+
+    >>> import torch
+    >>> way_for(torch.zeros(1, 1, 2, 2), Geometry((2, 2), (2, 2), (0, 0), (1, 1), (1, 1))).__name__
+    'plusx.ops.pool_in_loops'
+    """
+    if gpu.serve(x) and geometry.K[0] * geometry.K[1] <= MOST_TAPS:
+        from plusx.ops import pool_on_gpu  # Triton is not everywhere
+
+        return pool_on_gpu
+    return pool_in_loops if loops.serve(x) else pool_by_taps
