@@ -1,6 +1,7 @@
 """Where a run computes and in which numbers, and how its memory is kept."""
 
 import ctypes
+import functools
 import platform
 import resource
 import sys
@@ -48,18 +49,22 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
         return torch.bfloat16 if name == "bfloat16" else torch.float32
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    return torch.bfloat16 if device.type == "cpu" and _bfloat16_units() else torch.float32
+    return torch.bfloat16 if device.type == "cpu" and bfloat16_units() else torch.float32
 
 
-def _bfloat16_units() -> list[str]:
-    """What multiplies bfloat16 in this processor; older torch does not tell, and none is the safe answer."""
+@functools.lru_cache(maxsize=1)
+def bfloat16_units() -> tuple[str, ...]:
+    """What multiplies bfloat16 in this processor; older torch does not tell, and none is the safe answer.
+
+    "amx_bf16" multiplies tiles of 16 rows, "avx512_bf16" and "bf16" (ARM) vectors.
+    """
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return [name for name in ("amx_bf16", "avx512_bf16", "bf16") if capabilities.get(name)]
+    return tuple(name for name in ("amx_bf16", "avx512_bf16", "bf16") if capabilities.get(name))
 
 
 def instructions() -> str:
     """The processor's vector instructions that torch uses, and what it has for bfloat16."""
-    return ", ".join([torch.backends.cpu.get_cpu_capability(), *_bfloat16_units()])
+    return ", ".join([torch.backends.cpu.get_cpu_capability(), *bfloat16_units()])
 
 
 def keep_memory() -> bool:

@@ -68,7 +68,8 @@ def _used(x: torch.Tensor, weight: torch.Tensor, engine: str | None = None, **ho
     return "StripConvolution" in type(y.grad_fn).__name__
 
 
-def test_a_convolution_takes_them_where_they_are_faster_and_nobody_named_an_engine() -> None:
+def test_a_convolution_takes_them_where_they_are_faster_and_nobody_named_an_engine(monkeypatch) -> None:
+    monkeypatch.setattr(strips, "bfloat16_units", lambda: ["amx_bf16"])
     small, weight = _random(128, 64, 8, 8, dtype=torch.bfloat16), _random(256, 64, 3, 3, dtype=torch.bfloat16)
     assert _used(small, weight, padding=1)
     assert _used(small, weight, padding="same")
@@ -79,6 +80,8 @@ def test_a_convolution_takes_them_where_they_are_faster_and_nobody_named_an_engi
     assert not _used(small.float(), weight.detach().float(), padding=1)
     assert not _used(_random(128, 64, 9, 9, dtype=torch.bfloat16), weight, padding=1)
     assert not _used(small[:2], weight, padding=1)
+    monkeypatch.setattr(strips, "bfloat16_units", lambda: ["avx512_bf16"])
+    assert not _used(small, weight, padding=1)
 
 
 def test_bfloat16_is_as_exact_as_torchs() -> None:

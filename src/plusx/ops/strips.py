@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from plusx.device import bfloat16_units
 from plusx.ops.loops import serve
 from plusx.ops.precision import as_given
 
@@ -27,7 +28,7 @@ MIN_PRODUCTS = 2**26
 
 
 def suits(x: Tensor, weight: Tensor, padding: int) -> bool:
-    """Whether strips are the faster way: bfloat16 on the processor, small maps, a kernel that keeps the size.
+    """Whether strips are the faster way: bfloat16 on AMX, small maps, a kernel that keeps the size.
 
     Args:
         x: (N, C_in, H, W).
@@ -36,6 +37,7 @@ def suits(x: Tensor, weight: Tensor, padding: int) -> bool:
     """
     return (
         serve(x, weight)
+        and "amx_bf16" in bfloat16_units()  # by AVX512's products they are 0.9 times as fast as PyTorch's sum
         and x.dtype == weight.dtype == torch.bfloat16
         and tuple(weight.shape[2:]) == (2 * padding + 1, 2 * padding + 1)
         and padding >= 1
