@@ -10,7 +10,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from latex2mathml.converter import convert
 from markupsafe import Markup
 from starlette.datastructures import QueryParams
@@ -21,6 +21,7 @@ from plusx.app.networks import Networks
 from plusx.app.pictures import SHOWN, Shelf
 from plusx.app.runs import Runs
 from plusx.app.texts import Language, Texts
+from plusx.report.page import environment
 
 
 @dataclass(frozen=True)
@@ -74,15 +75,9 @@ def titles(language: Language) -> list[tuple[str, str]]:
 
 
 @cache
-def environment() -> Environment:
+def templates() -> Environment:
     """Jinja, with what templates need to draw."""
-    found = Environment(
-        loader=PackageLoader("plusx.app"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    found = environment("plusx.app")
     found.globals |= {"math": formula, "drawing": drawing, "charts": charts, "titles": titles}
     found.filters |= {"digits": digits, "percent": percent}
     found.globals["ui"] = found.get_template("controls.html.jinja").module
@@ -139,7 +134,7 @@ def whole(page: Page, query: QueryParams, house: House, language: Language) -> s
         faults = {fault.field: texts(fault.key, **fault.values)}
         query = QueryParams()
         computed = page.compute(Form(query), house, texts)
-    template = environment().get_template(f"{page.name}.html.jinja")
+    template = templates().get_template(f"{page.name}.html.jinja")
     shared = {"t": texts, "page": page, "language": language, "query": query, "pictures": SHOWN}
     return template.render(shared, **computed, faults=faults, later=False)
 
@@ -153,7 +148,7 @@ def parts(page: Page, query: QueryParams, house: House, language: Language) -> d
             computed |= page.later(form, house, texts)
     except FieldError as fault:
         return {"faults": {fault.field: texts(fault.key, **fault.values)}}
-    template = environment().get_template(f"{page.name}.html.jinja")
+    template = templates().get_template(f"{page.name}.html.jinja")
     shown = template.new_context(
         {"t": texts, "page": page, "language": language, "query": query, "pictures": SHOWN}
         | computed

@@ -20,7 +20,7 @@ from starlette.staticfiles import StaticFiles
 from plusx.app.forms import FieldError, Form
 from plusx.app.guard import Guard
 from plusx.app.networks import Networks
-from plusx.app.page import House, Page, environment, parts, whole
+from plusx.app.page import House, Page, parts, templates, whole
 from plusx.app.pages import PAGES, predict, training
 from plusx.app.pictures import SHOWN, Shelf, thumbnail
 from plusx.app.runs import Runs
@@ -154,7 +154,7 @@ def build(
 
 
 def _home(language: Language) -> str:
-    template = environment().get_template("home.html.jinja")
+    template = templates().get_template("home.html.jinja")
     each = {name: Texts(name, language) for name in PAGES}
     return template.render(t=Texts("home", language), language=language, page=None, query={}, each=each)
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 import plusx
@@ -14,7 +13,7 @@ from plusx.explain.explanation import Explanation
 from plusx.explain.features import StageMaps
 from plusx.explain.panels import OUTLINE, feature_maps, heat, seen, signed
 from plusx.models import Box, Card
-from plusx.report.page import data_uri
+from plusx.report.page import data_uri, environment
 
 
 class Panel(NamedTuple):
@@ -34,18 +33,15 @@ def render_page(explanations: Mapping[str, Explanation], card: Card) -> str:
         explanations: by the name of the picture.
         card: of the network.
     """
-    environment = Environment(
-        loader=ChoiceLoader([PackageLoader("plusx.explain"), PackageLoader("plusx.report")]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("explanations.html.jinja").render(
-        card=card,
-        outline=OUTLINE,
-        version=plusx.__version__,
-        pictures=[_picture(name, explanation) for name, explanation in explanations.items()],
+    return (
+        environment("plusx.explain", "plusx.report")
+        .get_template("explanations.html.jinja")
+        .render(
+            card=card,
+            outline=OUTLINE,
+            version=plusx.__version__,
+            pictures=[_picture(name, explanation) for name, explanation in explanations.items()],
+        )
     )
 
 

@@ -4,9 +4,10 @@ import base64
 import re
 import shlex
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import plusx
@@ -18,17 +19,23 @@ Drawings = Mapping[str, Mapping[str, bytes]]
 """Theme name → figure name → PNG."""
 
 
-def fill(template: str, **values: Any) -> str:
-    """Fill a template of this room; every text in it is escaped, and what it lacks is an error."""
-    environment = Environment(
-        loader=PackageLoader("plusx.report"),
+@cache
+def environment(*rooms: str) -> Environment:
+    """Jinja for the templates of these rooms: texts are escaped, and what a template lacks is an error."""
+    return Environment(
+        loader=ChoiceLoader([PackageLoader(room) for room in rooms]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "count": count, "duration": duration, "mebibytes": mebibytes}
-    return environment.get_template(template).render(version=plusx.__version__, **values)
+
+
+def fill(template: str, **values: Any) -> str:
+    """Fill a template of this room."""
+    jinja = environment("plusx.report")
+    jinja.filters |= {"percent": percent, "count": count, "duration": duration, "mebibytes": mebibytes}
+    return jinja.get_template(template).render(version=plusx.__version__, **values)
 
 
 def render_page(run: RunFiles, summary: Summary, drawings: Drawings) -> str:
