@@ -14,8 +14,9 @@ setup: .venv/.ready
 train: setup
 	$(BIN)/plusx train
 
+# As many tests at a time as there are cores, each on one thread.
 test: .venv/.tested lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
 
 # Triton is large, and only the tests want it where there is no GPU.
 .venv/.tested: .venv/.ready

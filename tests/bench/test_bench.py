@@ -6,9 +6,12 @@ import subprocess
 import sys
 
 import pytest
+from typer.testing import CliRunner
 
+import plusx.bench.commands
 from plusx.bench import bench_loading, bench_operations, bench_steps
 from plusx.bench.operations import Case
+from plusx.bench.show import draw_steps, steps_table
 from plusx.bench.show_loading import draw_loading, loading_table
 
 
@@ -36,12 +39,22 @@ def test_an_operation_that_computes_something_else_is_found_out(monkeypatch) -> 
 
 def test_steps_of_a_network(monkeypatch) -> None:
     monkeypatch.setattr("plusx.bench.steps.NETWORKS", {"resnet20": (4, 32)})
+    monkeypatch.setattr("plusx.bench.steps.peak_memory", lambda build, rehearse: 3 * 2**20)
     result = bench_steps(("resnet20",), rounds=1)
     assert len(result["rows"]) == 4
-    ours = bench_steps(("resnet20",), rounds=1, only="plusx")["rows"]
-    assert [row["way"] for row in ours] == ["plusx"]
     for row in result["rows"]:
         assert row["images_per_second"] == pytest.approx(4 / row["seconds"][0], rel=0.05)
+    assert list(steps_table(result).columns[6].cells) == ["3 MiB"] * 4
+    assert draw_steps(result).startswith(b"\x89PNG")
+
+
+def test_the_memory_of_a_step_is_that_of_its_pictures(monkeypatch) -> None:
+    monkeypatch.setattr("plusx.bench.steps.NETWORKS", {"resnet20": (128, 32)})
+    (row,) = bench_steps(("resnet20",), rounds=1, only="plusx")["rows"]
+    assert row["way"] == "plusx"
+    # Convolutions keep their inputs: 7 maps of 2 million numbers, 6 of 1 and 5 of ½ million, 2 bytes each at
+    # least, which is 45 MiB; the norms keep theirs too, and the gradients come on top.
+    assert 44 < row["peak_memory_bytes"] / 2**20 < 400
 
 
 def test_reading_is_measured_each_way_and_shown(monkeypatch) -> None:
@@ -86,3 +99,36 @@ def test_the_command_writes_table_json_and_picture(tmp_path) -> None:
         "plusx: there is no group 'poling'; choose one of: pooling, convolution, normalisation\n"
     )
     assert bench("train", "resnet1").returncode == 2
+    refused = bench("train", "fast", "--runs", str(tmp_path))
+    assert refused.returncode == 2
+    assert refused.stderr == (
+        f"plusx: {tmp_path}/recipe.toml can't be read (No such file or directory); give the directory of a "
+        "finished run\n"
+    )
+
+
+def test_growth_is_measured_unless_networks_are_named(tmp_path, monkeypatch, finished_run) -> None:
+    row = {"network": "fast", "way": "plusx", "pictures": 4, "size": 32, "seconds": [0.1, 0.1, 0.1]}
+    row |= {"images_per_second": 40.0, "seconds_per_50000": 1250.0, "peak_memory_bytes": 2**20}
+    fit = {"seconds": {"fixed": 0.0, "each": 0.1, "largest_error": 0.0}}
+    kind = {"network": "fast", "batch": 4, "x": "pictures", "fit": fit}
+    kind["rows"] = [{"pictures": 1, "seconds": [0.1, 0.1, 0.1]}]
+    growth = dict.fromkeys(("batch", "depth", "pictures"), kind)
+    monkeypatch.setattr(plusx.bench.commands, "bench_steps", lambda names, rounds, say: {"rows": [row]})
+    monkeypatch.setattr(plusx.bench.commands, "bench_growth", lambda rounds, say: growth)
+
+    def train(*arguments: str) -> dict:
+        done = CliRunner().invoke(
+            plusx.bench.commands.app, ["train", *arguments, "--json", "--out", str(tmp_path)]
+        )
+        assert done.exit_code == 0, done.output
+        assert json.loads(done.stdout) == json.loads((tmp_path / "bench-train.json").read_text())
+        return json.loads(done.stdout)
+
+    assert set(train("fast")) == {"rows"}
+    assert not (tmp_path / "bench-growth.png").exists()
+    assert set(train("--no-growth")) == {"rows"}
+    assert set(train("fast", "--growth")) == {"rows", "growth"}
+    assert set(train("--runs", str(finished_run("one", 0.91)))) == {"rows", "growth", "time_to"}
+    for picture in ("train", "growth"):
+        assert (tmp_path / f"bench-{picture}.png").read_bytes().startswith(b"\x89PNG")

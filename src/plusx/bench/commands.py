@@ -2,16 +2,20 @@
 
 import json
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console, RenderableType
 
+from plusx.bench.growth import bench_growth
 from plusx.bench.loading import bench_loading
 from plusx.bench.operations import bench_operations
 from plusx.bench.scaling import bench_scaling
 from plusx.bench.steps import NETWORKS, bench_steps
+from plusx.bench.time_to_accuracy import time_to
 from plusx.errors import UserError
 from plusx.files import write_whole
 
@@ -37,10 +41,9 @@ def ops(
 
     if group not in (None, *GROUPS):
         raise UserError(f"there is no group {group!r}; choose one of: {', '.join(GROUPS)}")
-    out.mkdir(parents=True, exist_ok=True)
-    with Console(stderr=True).status("measuring") as status:
-        result = bench_operations(group, rounds, say=lambda line: status.update(f"measuring {line}"))
-    _deliver(out, "ops", result, operations_table(result), draw_operations(result), as_json)
+    with _measuring(out) as say:
+        result = bench_operations(group, rounds, say)
+    _deliver(out, "ops", result, operations_table(result), {"ops": draw_operations(result)}, as_json)
 
 
 @app.command("train")
@@ -50,20 +53,38 @@ def train(
     ] = None,
     out: Out = Path("runs/bench"),
     rounds: Rounds = 3,
+    growth: Annotated[
+        bool | None,
+        typer.Option(
+            "--growth/--no-growth",
+            help="How seconds and memory grow with batch, pictures and depth; yes unless networks are given.",
+        ),
+    ] = None,
+    runs: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A finished run or a folder of them, for the time to 90 % and 94 %; may be repeated."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Whole training steps of a network, ours and in the usual style of PyTorch."""
-    from plusx.bench.show import draw_steps, steps_table
+    """Whole training steps of a network, ours and in the usual style of PyTorch: speed, memory, growth."""
+    from plusx.bench.show import draw_steps
+    from plusx.bench.show_training import draw_growth, training_tables
 
     for name in networks or ():
         if name not in NETWORKS:
             raise UserError(f"there is no benchmark of {name!r}; choose from: {', '.join(NETWORKS)}")
-    out.mkdir(parents=True, exist_ok=True)
-    with Console(stderr=True).status("measuring") as status:
-        result = bench_steps(
-            tuple(networks or NETWORKS), rounds, say=lambda line: status.update(f"measuring {line}")
-        )
-    _deliver(out, "train", result, steps_table(result), draw_steps(result), as_json)
+    ended = {"time_to": time_to(runs)} if runs else {}  # first, since it may find a fault
+    with _measuring(out) as say:
+        result = bench_steps(tuple(networks or NETWORKS), rounds, say)
+        if growth or (growth is None and not networks):
+            result["growth"] = bench_growth(rounds, say)
+    result |= ended
+    pictures = {"train": draw_steps(result)}
+    if "growth" in result:
+        pictures["growth"] = draw_growth(result["growth"])
+    _deliver(out, "train", result, training_tables(result), pictures, as_json)
 
 
 @app.command("scaling")
@@ -71,10 +92,9 @@ def scaling(out: Out = Path("runs/bench"), rounds: Rounds = 5, as_json: Json = F
     """What ResNet-50 would cost on 1 to 1 024 GPUs: a model, and how far measurements are from it."""
     from plusx.bench.scaling.show import draw_scaling, scaling_tables
 
-    out.mkdir(parents=True, exist_ok=True)
-    with Console(stderr=True).status("measuring") as status:
-        result = bench_scaling(rounds, say=lambda line: status.update(f"measuring {line}"))
-    _deliver(out, "scaling", result, scaling_tables(result), draw_scaling(result), as_json)
+    with _measuring(out) as say:
+        result = bench_scaling(rounds, say)
+    _deliver(out, "scaling", result, scaling_tables(result), {"scaling": draw_scaling(result)}, as_json)
 
 
 @app.command("data")
@@ -82,20 +102,35 @@ def data(out: Out = Path("runs/bench"), rounds: Rounds = 3, as_json: Json = Fals
     """Reading pictures from a folder, from shards and over HTTP, beside what training takes of them."""
     from plusx.bench.show_loading import draw_loading, loading_table
 
+    with _measuring(out) as say:
+        result = bench_loading(rounds, say=say)
+    _deliver(out, "data", result, loading_table(result), {"data": draw_loading(result)}, as_json)
+
+
+@contextmanager
+def _measuring(out: Path) -> Iterator[Callable[[str], None]]:
+    """Make the folder; the block gets what shows, while it lasts, what is measured."""
     out.mkdir(parents=True, exist_ok=True)
     with Console(stderr=True).status("measuring") as status:
-        result = bench_loading(rounds, say=lambda line: status.update(f"measuring {line}"))
-    _deliver(out, "data", result, loading_table(result), draw_loading(result), as_json)
+        yield lambda line: status.update(f"measuring {line}")
 
 
 def _deliver(
-    out: Path, name: str, result: dict[str, Any], table: RenderableType, picture: bytes, as_json: bool
+    out: Path,
+    name: str,
+    result: dict[str, Any],
+    table: RenderableType,
+    pictures: dict[str, bytes],
+    as_json: bool,
 ) -> None:
-    write_whole(out / f"bench-{name}.json", json.dumps(result, indent=2) + "\n")
-    write_whole(out / f"bench-{name}.png", picture)
+    text = json.dumps(result, indent=2)
+    files: dict[Path, str | bytes] = {out / f"bench-{name}.json": text + "\n"}
+    files |= {out / f"bench-{picture}.png": content for picture, content in pictures.items()}
+    for path, content in files.items():
+        write_whole(path, content)
     if as_json:
-        print(json.dumps(result, indent=2))
+        print(text)
         return
     # What is not a terminal, a file or a pipe, has no width to fit.
     Console(width=None if sys.stdout.isatty() else 120).print(table)
-    print(f"\nwritten: {out / f'bench-{name}.json'}, {out / f'bench-{name}.png'}")
+    print(f"\nwritten: {', '.join(map(str, files))}")

@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from plusx.bench.steps import training_step
+from plusx.bench.steps import OURS, training_step, ways
 from plusx.bench.timing import alternate, spread, timed
 from plusx.data import CLASSES, ShardFeed, pack, read_picture, sample
 from plusx.data.shards import list_shards
-from plusx.device import keep_memory, resolve_precision
+from plusx.device import keep_memory
 
 PICTURES = 512
 WIDE, TALL = 500, 375  # the usual size in ImageNet
@@ -53,24 +53,17 @@ def bench_loading(
         local = packed.shards["train"]
         for network, (count, size) in NETWORKS.items():
             say(f"{network}, {size}×{size} pixels")
-            step = training_step(
-                network,
-                count,
-                size,
-                "auto",
-                torch.channels_last,
-                resolve_precision("auto", torch.device("cpu")),
-            )
+            step = training_step(network, count, size, ways()[OURS])
             with _served(Path(place) / "shards") as address:
                 remote = local.replace(str(Path(place) / "shards"), address)
-                ways: dict[str, Callable[[], float]] = {
+                calls: dict[str, Callable[[], float]] = {
                     "folder, 1 thread": partial(_read_folder, paths, size, 1),
                     f"folder, {threads} threads": partial(_read_folder, paths, size, threads),
                     "shards on disk": partial(_read_shards, local, size, Path(place) / "cache"),
                     "shards over HTTP": partial(_read_shards, remote, size, None),
                     TRAINING: lambda step=step, count=count: count / timed(step),  # type: ignore[misc]
                 }
-                for way, rates in alternate(ways, rounds).items():
+                for way, rates in alternate(calls, rounds).items():
                     s = spread(rates)
                     row = {"network": network, "size": size, "way": way}
                     rows.append(

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from rich.table import Table
 
+from plusx.bench.bars import Bar, draw_bars
 from plusx.report.style import LIGHT, WIDTH, applied, padded, to_png
 
 
@@ -37,11 +38,11 @@ def operations_table(result: dict[str, Any]) -> Table:
 
 
 def steps_table(result: dict[str, Any]) -> Table:
-    """A row for each network and way."""
+    """A row for each network and way; memory is what a step takes at most."""
     table = Table(box=None)
     for title in ("network", "way"):
         table.add_column(title, no_wrap=True)
-    for title in ("pictures", "images/s", "50 000 pictures", "times as fast"):
+    for title in ("pictures", "images/s", "50 000 pictures", "times as fast", "memory"):
         table.add_column(title, justify="right", no_wrap=True)
     for row in result["rows"]:
         table.add_row(
@@ -51,8 +52,18 @@ def steps_table(result: dict[str, Any]) -> Table:
             _rate(row),
             f"{row['seconds_per_50000']:,.0f} s",
             f"{row['images_per_second'] / _slowest(result, row['network']):.2f}",
+            mebibytes(row["peak_memory_bytes"]),
         )
     return table
+
+
+def mebibytes(count: float) -> str:
+    """A number of bytes for a person.
+
+    >>> mebibytes(3 * 2**30)
+    '3,072 MiB'
+    """
+    return f"{count / 2**20:,.0f} MiB"
 
 
 def _rate(row: dict[str, Any]) -> str:
@@ -103,21 +114,14 @@ def draw_operations(result: dict[str, Any]) -> bytes:
 def draw_steps(result: dict[str, Any]) -> bytes:
     """Pictures a second of each network, a bar for each way."""
     rows = result["rows"]
-    networks = list(dict.fromkeys(r["network"] for r in rows))
     ways = list(dict.fromkeys(r["way"] for r in rows))
-    colours = (LIGHT.test, LIGHT.validation, LIGHT.muted, LIGHT.train)
-    with applied(LIGHT):
-        figure = Figure(figsize=(WIDTH, 1.2 + 1.0 * len(networks)), layout=padded())
-        axes = figure.subplots(len(networks), 1, squeeze=False)[:, 0]
-        for network, place in zip(networks, axes, strict=True):
-            mine = [next(r for r in rows if (r["network"], r["way"]) == (network, way)) for way in ways]
-            bars = place.barh(ways, [r["images_per_second"] for r in mine], color=colours[: len(ways)])
-            place.bar_label(bars, [_rate(r) for r in mine], padding=3, fontsize=8)
-            place.invert_yaxis()
-            place.set_title(network, loc="left", color=LIGHT.muted, fontsize=10)
-            place.tick_params(axis="y", labelsize=8)
-            place.grid(visible=False)
-            place.set_xticks([])
-            place.margins(x=0.12)
-        axes[-1].set_xlabel("pictures a second, forward and backward")
-        return to_png(figure)
+    colours = dict(zip(ways, (LIGHT.test, LIGHT.validation, LIGHT.muted, LIGHT.train), strict=False))
+    panels = {
+        network: [
+            Bar(row["way"], row["images_per_second"], _rate(row), colours[row["way"]])
+            for row in rows
+            if row["network"] == network
+        ]
+        for network in dict.fromkeys(r["network"] for r in rows)
+    }
+    return draw_bars(panels, "pictures a second, forward and backward")

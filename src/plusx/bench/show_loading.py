@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from matplotlib.figure import Figure
 from rich.table import Table
 
+from plusx.bench.bars import Bar, draw_bars
 from plusx.bench.loading import TRAINING
-from plusx.report.style import LIGHT, WIDTH, applied, padded, to_png
+from plusx.report.style import LIGHT
 
 
 def loading_table(result: dict[str, Any]) -> Table:
@@ -28,23 +28,19 @@ def loading_table(result: dict[str, Any]) -> Table:
 
 def draw_loading(result: dict[str, Any]) -> bytes:
     """Pictures a second by each way of reading, and what training takes of them."""
-    networks = _by_network(result)
-    with applied(LIGHT):
-        figure = Figure(figsize=(WIDTH, 0.8 + 1.3 * len(networks)), layout=padded())
-        axes = figure.subplots(len(networks), 1, squeeze=False)[:, 0]
-        for (network, rows), place in zip(networks.items(), axes, strict=True):
-            colours = [LIGHT.train if row["way"] == TRAINING else LIGHT.test for row in rows]
-            bars = place.barh([row["way"] for row in rows], [_rate(row) for row in rows], color=colours)
-            place.bar_label(bars, [f"{_rate(row):,.0f}" for row in rows], padding=3, fontsize=8)
-            place.invert_yaxis()
-            title = f"{network}, {_size(rows[0])} pixels"
-            place.set_title(title, loc="left", color=LIGHT.muted, fontsize=10)
-            place.tick_params(axis="y", labelsize=8)
-            place.grid(visible=False)
-            place.set_xticks([])
-            place.margins(x=0.12)
-        axes[-1].set_xlabel("pictures a second")
-        return to_png(figure)
+    panels = {
+        f"{network}, {_size(rows[0])} pixels": [
+            Bar(
+                row["way"],
+                _rate(row),
+                f"{_rate(row):,.0f}",
+                LIGHT.train if row["way"] == TRAINING else LIGHT.test,
+            )
+            for row in rows
+        ]
+        for network, rows in _by_network(result).items()
+    }
+    return draw_bars(panels, "pictures a second")
 
 
 def _by_network(result: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
