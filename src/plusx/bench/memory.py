@@ -5,6 +5,7 @@ import gc
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def peak_memory(build: Build, rehearse: Build) -> int:
         except BrokenProcessPool as error:
             raise UserError(
                 "the process that measured a step's memory was ended, most likely since memory ran out; "
-                "name smaller networks, such as plusx bench train fast"
+                "name smaller networks, such as plusx bench train resnet20"
             ) from error
 
 
@@ -67,9 +68,8 @@ def _measure(build: Build, rehearse: Build, threads: int) -> int:
 
 def _restart() -> None:
     """Count the peak from here, where the system can: on Linux."""
-    counted = Path("/proc/self/clear_refs")
-    if counted.exists():
-        counted.write_text("5")
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 def _peak() -> int:
