@@ -9,7 +9,7 @@ from torch.nn.parallel import DistributedDataParallel
 import plusx
 from plusx import ops
 from plusx.train.network import share_norms
-from plusx.train.processes import joined, started
+from plusx.train.processes import joined, leave, started
 
 PICTURES = 101  # no number of processes but 1 divides it
 
@@ -41,6 +41,8 @@ def main(path: str) -> None:
         assert word == b"word"
         if processes.leads:
             save_file({name: t.contiguous() for name, t in state.items()}, path)
+    if processes.several:
+        leave()
 
 
 if __name__ == "__main__":

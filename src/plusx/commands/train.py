@@ -60,7 +60,7 @@ def train(
 
     Several processes train one run together when torchrun starts them; see docs/distributed.md.
     """
-    from plusx.train import joined, parse_setting, started
+    from plusx.train import joined, leave, parse_setting, started
 
     options = {
         "data.source": data,
@@ -86,6 +86,8 @@ def train(
             resume = out
         console = Console(quiet=quiet or not processes.leads)
         _train(recipe, overrides, out, resume, strict, data_dir, console, processes)
+    if processes.several:
+        leave()
 
 
 def _train(

@@ -5,7 +5,7 @@ from plusx.train.display import Display, choose_mode
 from plusx.train.fitting import fit, scaled
 from plusx.train.interrupt import Interrupted
 from plusx.train.loop import Outcome, Trainer
-from plusx.train.processes import Processes, joined, started
+from plusx.train.processes import Processes, joined, leave, started
 from plusx.train.recipe import Recipe, load_recipe, parse_setting, recipe_names, setting_keys
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "claim",
     "fit",
     "joined",
+    "leave",
     "load_recipe",
     "locked",
     "parse_setting",

@@ -5,11 +5,13 @@ Every process holds the whole network and takes its share of every step's pictur
 """
 
 import os
+import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import NoReturn
 from uuid import uuid4
 
 import torch
@@ -125,6 +127,9 @@ def joined(processes: Processes) -> Iterator[None]:
         store = _of_this_attempt(store, number, count)
         distributed.init_process_group(backend, store=store, rank=number, world_size=count, timeout=PATIENCE)
         yield
+        # Where one is gone torchrun ends the others: nobody goes while another writes, or was interrupted.
+        with suppress(RuntimeError):
+            distributed.barrier()
     except RuntimeError as error:  # a neighbour's connection broke, or nothing came for PATIENCE
         if not _is_loss(error):
             raise
@@ -135,6 +140,18 @@ def joined(processes: Processes) -> Iterator[None]:
     finally:
         if distributed.is_initialized():
             distributed.destroy_process_group()
+
+
+def leave() -> NoReturn:
+    """End a process whose work is done and written, at once.
+
+    While Python and the libraries tidy up, a process that was joined with others sometimes aborts, on a busy
+    machine ("terminate called without an active exception", torch 2.13 with gloo). torchrun would take that
+    for a loss, and start all of them again.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _of_this_attempt(store: Store, number: int, count: int) -> Store:
