@@ -11,6 +11,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.nn import functional as F
 
 from plusx import ops
+from plusx.ops import columns
 
 CASES = [
     # stride, padding, dilation, groups
@@ -158,11 +159,35 @@ def test_compiles_in_one_graph_with_its_gradients() -> None:
 def test_the_operators_keep_torchs_rules() -> None:
     x, weight, bias = (t.detach() for t in _inputs(2))
     for picture in (x, x.contiguous(memory_format=torch.channels_last)):
-        args = (picture, weight, bias, (7, 6), (1, 1), (1, 1), (1, 1), 2, (1, 1))
+        args = (picture, weight, bias, (7, 6), (1, 1), (1, 1), (1, 1), 2)
         torch.library.opcheck(torch.ops.plusx.convolve.default, args)
         grad = torch.randn(2, 8, 7, 6, dtype=x.dtype)
         args = (picture, grad, (3, 2), (1, 1), (1, 1), (1, 1), 2)
         torch.library.opcheck(torch.ops.plusx.weight_gradient.default, args)
+        for d, groups, kernel in ((1, 2, weight), (1, 1, torch.cat([weight, weight], 1)), (2, 2, weight)):
+            args = (grad, kernel, tuple(picture.shape[2:]), (1, 1), (1, 1), (d, d), groups)
+            torch.library.opcheck(torch.ops.plusx.input_gradient.default, args)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_the_inputs_gradient_is_the_same_spread_and_as_a_convolution(data) -> None:
+    N, C_in, C_out = (data.draw(st.integers(1, high)) for high in (3, 4, 4))
+    H, W = (data.draw(st.integers(1, 9)) for _ in range(2))
+    K, s = (data.draw(st.tuples(st.integers(1, 4), st.integers(1, 3))) for _ in range(2))
+    P = tuple(data.draw(st.integers(0, k)) for k in K)
+    d_h = data.draw(st.integers(1, 2))
+    spans = (d_h * (K[0] - 1) + 1, K[1])
+    if any(length + 2 * p < reach for length, p, reach in zip((H, W), P, spans, strict=True)):
+        return
+    x = torch.randn(N, C_in, H, W, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(C_out, C_in, *K, dtype=torch.float64)
+    y = F.conv2d(x, weight, None, s, P, (d_h, 1))
+    grad = torch.randn_like(y).contiguous(
+        memory_format=data.draw(st.sampled_from([torch.contiguous_format, torch.channels_last]))
+    )
+    (truth,) = torch.autograd.grad(y, x, grad)
+    torch.testing.assert_close(columns.spread(grad, weight, (H, W), s, P, (d_h, 1)), truth)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from plusx.ops import reference, strips, winograd
 from plusx.ops.engines import Engine, asked
 from plusx.ops.lesson_layout import each_picture, to_lesson, vector
 from plusx.ops.precision import as_given, for_product
-from plusx.ops.routes import convolve, weight_gradient
-from plusx.ops.shape import IntOrPair, Padding, Pair, edges, output_size, pair, span
+from plusx.ops.routes import convolve, input_gradient, weight_gradient
+from plusx.ops.shape import IntOrPair, Padding, Pair, edges, output_size, pair
 from plusx.ops.strips import StripConvolution
 
 
@@ -49,7 +49,7 @@ class Convolution(torch.autograd.Function):
         ctx.save_for_backward(x, weight)
         ctx.geometry = geometry
         stride, offset, dilation, groups, size = geometry
-        result: Tensor = convolve(x, weight, bias, size, stride, offset, dilation, groups, (1, 1))
+        result: Tensor = convolve(x, weight, bias, size, stride, offset, dilation, groups)
         return result
 
     @staticmethod
@@ -70,19 +70,18 @@ class InputGradient(torch.autograd.Function):
 
     Put G on zeros with its pixels s apart, beginning at d·(K − 1) − P. Then input pixel q reads this canvas
     at `q + (K − 1 − i)·d`: a convolution of the canvas, at stride 1, with the kernel turned by 180° and its
-    input and output channels exchanged.
+    input and output channels exchanged. Where that is less work, the same sum goes the other way round: each
+    pixel of G times the kernel is K·K products a channel, and each is added to the pixel that it belongs to.
     """
 
     @staticmethod
     @as_given
     def forward(ctx: Any, grad: Tensor, weight: Tensor, geometry: Geometry, size: tuple[int, int]) -> Tensor:
-        """Turn the kernel and convolve."""
+        """Turn the kernel and convolve, or send each product where it belongs."""
         ctx.save_for_backward(grad, weight)
         ctx.geometry = geometry
         stride, offset, dilation, groups, _ = geometry
-        turned = weight.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1).flip(2, 3)
-        start = tuple(span(k, d) - 1 - o for k, d, o in zip(weight.shape[2:], dilation, offset, strict=True))
-        result: Tensor = convolve(grad, turned, None, size, (1, 1), start, dilation, groups, stride)
+        result: Tensor = input_gradient(grad, weight, size, stride, offset, dilation, groups)
         return result
 
     @staticmethod

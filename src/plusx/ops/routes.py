@@ -1,6 +1,6 @@
-"""The two sums of a convolution, each by the faster of two routes: columns, or Winograd's transform.
+"""The three sums of a convolution, each by the fastest of its routes: columns, or Winograd's transform.
 
-Both are registered with torch as operators of their own: torch.compile takes each as one step.
+All are registered with torch as operators of their own: torch.compile takes each as one step.
 """
 
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from plusx.ops import columns, winograd
+from plusx.ops.shape import span
 
 
 @torch.library.custom_op("plusx::convolve", mutates_args=())
@@ -21,15 +22,12 @@ def convolve(
     offset: Sequence[int],
     dilation: Sequence[int],
     groups: int,
-    step: Sequence[int],
 ) -> Tensor:
-    """Convolve x, placed on zeros at `offset` with its pixels `step` apart, into an output of `size`."""
-    if {*step} == {1} and winograd.suits(
-        x, weight.shape[0], weight.shape[2:], size, stride, offset, dilation, groups
-    ):
+    """Convolve x, placed on zeros at `offset`, into an output of `size`."""
+    if winograd.suits(x, weight.shape[0], weight.shape[2:], size, stride, offset, dilation, groups):
         y = winograd.convolve(x, weight, bias, size, offset)
     else:
-        y = columns.convolve(x, weight, bias, size, stride, offset, dilation, groups, step)
+        y = columns.convolve(x, weight, bias, size, stride, offset, dilation, groups, (1, 1))
     return _laid_out_like(x, y)
 
 
@@ -43,9 +41,47 @@ def _(
     offset: Sequence[int],
     dilation: Sequence[int],
     groups: int,
-    step: Sequence[int],
 ) -> Tensor:
     return _laid_out_like(x, x.new_empty(x.shape[0], *size, weight.shape[0]).permute(0, 3, 1, 2))
+
+
+@torch.library.custom_op("plusx::input_gradient", mutates_args=())
+def input_gradient(
+    grad: Tensor,
+    weight: Tensor,
+    size: Sequence[int],
+    stride: Sequence[int],
+    offset: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+) -> Tensor:
+    """Return the gradient with respect to an input of `size`: each pixel's sum over what it took part in."""
+    turned = weight.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1).flip(2, 3)
+    start = [span(k, d) - 1 - o for k, d, o in zip(weight.shape[2:], dilation, offset, strict=True)]
+    one = (1, 1)
+    if {*stride} == {1} and winograd.suits(
+        grad, turned.shape[0], weight.shape[2:], size, one, start, dilation, groups
+    ):
+        dx = winograd.convolve(grad, turned, None, size, start)
+    elif columns.spreading_suits(grad, weight, stride, dilation, groups):
+        dx = columns.spread(grad, weight, size, stride, offset, dilation)
+    else:
+        dx = columns.convolve(grad, turned, None, size, one, start, dilation, groups, stride)
+    return _laid_out_like(grad, dx)
+
+
+@input_gradient.register_fake
+def _(
+    grad: Tensor,
+    weight: Tensor,
+    size: Sequence[int],
+    stride: Sequence[int],
+    offset: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+) -> Tensor:
+    channels = weight.shape[1] * groups
+    return _laid_out_like(grad, grad.new_empty(grad.shape[0], *size, channels).permute(0, 3, 1, 2))
 
 
 @torch.library.custom_op("plusx::weight_gradient", mutates_args=())
