@@ -4,8 +4,8 @@ Pictures are (N, C, H, W), best in channels-last memory; kernels are (C_out, C_i
 `plusx.ops.reference` keeps the lesson's own layout. Each function takes `engine=`; see `plusx.ops.engine`.
 
 Where to read: `conv`, `pool`, `norm`, `activation`, `linear` and `loss` are what is called, and choose a way.
-Formulas, forward beside backward, are in `conv`, `maximum`, `average`, `global_pool` and `norm_plain`. How they
-are computed is in files of their own, by ending: `…_by_taps` by torch's operations, `…_in_loops` on the
+Formulas, forward beside backward, are in `conv`, `maximum`, `average`, `global_pool` and `norm_plain`. How
+they are computed is in files of their own, by ending: `…_by_taps` by torch's operations, `…_in_loops` on the
 processor's cores, `…_on_gpu` by Triton; `…_loops` and `…_planes` are the compiled loops. A convolution has
 `routes`: `columns`, `winograd` and `strips`.
 """
