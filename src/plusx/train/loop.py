@@ -118,6 +118,7 @@ class Trainer:
             dataset, self.card, recipe.evaluation, self.device, self.precision, self.processes
         )
         self.position = Position()
+        self.test_rows: Tensor | None = None
         self.stop_request = StopRequest()
 
     def train(self) -> Outcome:
@@ -270,7 +271,8 @@ class Trainer:
         """Measure on the held-out pictures, or on the test set if there are none, and close the epoch."""
         position, began = self.position, time.perf_counter()
         self.processes.align(self._evaluated())
-        validation, test = self.measure.scores(self._evaluated(), last=position.step == self.plan.steps)
+        validation, test, rows = self.measure.scores(self._evaluated(), last=position.step == self.plan.steps)
+        self.test_rows = rows  # after the last epoch they are the finished network's
         evaluated = time.perf_counter() - began
         record = EpochRecord(
             epoch=position.step // self.plan.steps_per_epoch,
@@ -295,7 +297,9 @@ class Trainer:
     def _finish(self, last: EpochRecord) -> Outcome:
         """Measure the finished network with its views, and write weights, `result.json` and the screen."""
         began, network = time.perf_counter(), self._evaluated()
-        probabilities = self.measure.probabilities(network, self.dataset.test_images)
+        probabilities = self.test_rows
+        if probabilities is None:  # the run was stopped between its last epoch and its end
+            probabilities = self.measure.probabilities(network, self.dataset.test_images)
         with_views = self.measure.accuracy_with_views(network)
         self.position.evaluate_seconds += time.perf_counter() - began
         result = result_of(

@@ -19,6 +19,8 @@ class Scores(NamedTuple):
 
     validation: tuple[float, float] | None
     test: tuple[float, float] | None
+    test_rows: Tensor | None
+    """The probabilities (N, classes) that the test's are of."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,14 +46,15 @@ class Measure:
     def scores(self, network: nn.Module, last: bool) -> Scores:
         """On the held-out pictures; on the test set if there are none, or this is the last epoch."""
         dataset = self.dataset
-        validation = test = None
+        validation = test = rows = None
         if dataset.validation_images is not None and dataset.validation_labels is not None:
             validation = score(
                 self.probabilities(network, dataset.validation_images), dataset.validation_labels
             )
         if validation is None or last:
-            test = score(self.probabilities(network, dataset.test_images), dataset.test_labels)
-        return Scores(validation, test)
+            rows = self.probabilities(network, dataset.test_images)
+            test = score(rows, dataset.test_labels)
+        return Scores(validation, test, rows)
 
     def accuracy_with_views(self, network: nn.Module) -> float | None:
         """On the test set, averaged over the recipe's views of each picture; None if it asks for none."""
