@@ -13,7 +13,7 @@ with 4 % of the parameters and 17 % of the multiply-adds, looks dispensable and 
 What it learned from others: the whitened first layer and the identity-like start are hlb-CIFAR10's (2023) and
 airbench94's (Jordan 2024, arXiv 2404.00498); the residual blocks on a narrowing net are D. Page's (2018). Its
 activation has a smooth knee, as theirs has: hard swish (Howard et al. 2019, arXiv 1905.02244), which needs no
-exponential. `fast-relu` is the same network with the lesson's ReLU.
+exponential. `fast-relu` is the same network with the lesson's ReLU, `fast-wide` has twice the channels.
 Pooling before the blocks, two convolutions under each shortcut and training on smaller pictures first (see
 the recipe) are this project's.
 """
@@ -89,6 +89,7 @@ class FastNet(nn.Module):
         num_classes: the number of logits.
         residual: False builds the plain twin.
         activation: follows every normalisation.
+        width: channels of the first block; the second has twice, the third four times as many.
 
     Shapes: (N, 3, H, W), made for H = W = 32 → logits (N, num_classes).
 
@@ -105,20 +106,25 @@ class FastNet(nn.Module):
     }
 
     def __init__(
-        self, num_classes: int = 10, residual: bool = True, activation: ops.Activation = "hardswish"
+        self,
+        num_classes: int = 10,
+        residual: bool = True,
+        activation: ops.Activation = "hardswish",
+        width: int = 64,
     ) -> None:
         """Build and initialise the network."""
         super().__init__()
+        first, second, third = width, 2 * width, 4 * width
         self.whiten = Whiten()
         self.relu = nn.ReLU()
-        self.shrink1 = Shrink(24, 64, activation)
-        self.block1 = BasicBlock(64, 64, residual=residual, activation=activation)
-        self.shrink2 = Shrink(64, 128, activation)
-        self.block2 = BasicBlock(128, 128, residual=residual, activation=activation)
-        self.shrink3 = Shrink(128, 256, activation)
-        self.block3 = BasicBlock(256, 256, residual=residual, activation=activation)
+        self.shrink1 = Shrink(24, first, activation)
+        self.block1 = BasicBlock(first, first, residual=residual, activation=activation)
+        self.shrink2 = Shrink(first, second, activation)
+        self.block2 = BasicBlock(second, second, residual=residual, activation=activation)
+        self.shrink3 = Shrink(second, third, activation)
+        self.block3 = BasicBlock(third, third, residual=residual, activation=activation)
         self.pool = nn.GlobalMaxPool2d()
-        self.linear = nn.Linear(256, num_classes, bias=False)
+        self.linear = nn.Linear(third, num_classes, bias=False)
         self._initialise()
 
     @torch.no_grad()

@@ -23,6 +23,7 @@ class Build(Protocol):
 RESIDUAL: dict[str, Build] = {
     "fast": FastNet,
     "fast-relu": partial(FastNet, activation="relu"),
+    "fast-wide": partial(FastNet, width=128),
     **{f"resnet{depth}": partial(CifarResNet, depth) for depth in cifar.DEPTHS},
     **{f"resnet{depth}": partial(ResNet, depth) for depth in resnet.DEPTHS},
 }

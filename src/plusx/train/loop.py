@@ -271,11 +271,12 @@ class Trainer:
         """Measure on the held-out pictures, or on the test set if there are none, and close the epoch."""
         position, began = self.position, time.perf_counter()
         self.processes.align(self._evaluated())
-        validation, test, rows = self.measure.scores(self._evaluated(), last=position.step == self.plan.steps)
+        epoch, last = position.step // self.plan.steps_per_epoch, position.step == self.plan.steps
+        validation, test, rows = self.measure.scores(self._evaluated(), epoch, last)
         self.test_rows = rows  # after the last epoch they are the finished network's
         evaluated = time.perf_counter() - began
         record = EpochRecord(
-            epoch=position.step // self.plan.steps_per_epoch,
+            epoch=epoch,
             epochs=self.recipe.training.epochs,
             step=position.step,
             learning_rate=self.optimizers[0].param_groups[0]["lr"],

@@ -43,10 +43,15 @@ class Measure:
     precision: torch.dtype
     processes: Processes
 
-    def scores(self, network: nn.Module, last: bool) -> Scores:
-        """On the held-out pictures; on the test set if there are none, or this is the last epoch."""
+    def scores(self, network: nn.Module, epoch: int, last: bool) -> Scores:
+        """On the held-out pictures; on the test set if there are none, or this (from 1) is the last epoch.
+
+        On none of them after an epoch that `evaluation.every` passes over.
+        """
         dataset = self.dataset
         validation = test = rows = None
+        if not last and epoch % self.evaluation.every:
+            return Scores(validation, test, rows)
         if dataset.validation_images is not None and dataset.validation_labels is not None:
             validation = score(
                 self.probabilities(network, dataset.validation_images), dataset.validation_labels

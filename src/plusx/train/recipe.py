@@ -125,6 +125,8 @@ class Evaluation(Section):
     views: Literal["none", "mirror", "shift"] = "mirror"
     """Test-time views, reported beside the plain accuracy: mirror averages 2, shift 6 (mirror × 3 shifts)."""
     batch_size: int = Field(default=1000, ge=1, le=MANY)
+    every: int = Field(default=1, ge=1, le=MANY)
+    """Epochs from one measurement to the next; after the last there always is one."""
 
 
 class Recipe(Section):
