@@ -1,11 +1,10 @@
 """What each choice of recipe `fast` is worth: train it with one choice taken back at a time.
 
-    python scripts/ablations.py runs/ablations --seeds 0 1
-    python scripts/ablations.py runs/ablations --publish docs/results/ablations --timed
+    python scripts/ablations.py train runs/ablations --seeds 0 1
+    python scripts/ablations.py publish runs/ablations
 
-The first form trains what is not trained yet; it can be stopped and started again. The second writes the
-table from what is finished, with each run's `result.json` beside it; `--timed` if the runs had the machine to
-themselves, so that their times say something.
+The first form trains what is not trained yet; it can be stopped and started again. The second copies each
+finished run's `result.json` to docs/results/ablations and rewrites the table in docs/how-it-got-fast.md.
 """
 
 import argparse
@@ -17,6 +16,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from results_table import rewrite
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "how-it-got-fast.md"
+RESULTS = DOCUMENT.parent / "results" / "ablations"
 ROWS: dict[str, tuple[str, ...]] = {
     "recipe fast": (),
     "no shortcuts": ("model.residual=false",),
@@ -32,16 +35,16 @@ ROWS: dict[str, tuple[str, ...]] = {
 }
 
 
-def folder_of(runs: Path, name: str, seed: int) -> Path:
-    """Where a run lies."""
-    return runs / f"{''.join(c if c.isalnum() else '-' for c in name.lower())}-seed{seed}"
+def run_name(row: str, seed: int) -> str:
+    """What a run is called: the row's name in letters that a file may have, and the seed."""
+    return f"{''.join(c if c.isalnum() else '-' for c in row.lower())}-seed{seed}"
 
 
 def train(runs: Path, seeds: list[int]) -> None:
     """Train every row for every seed, seed by seed, so that the table is whole as early as possible."""
     for seed in seeds:
-        for name, settings in ROWS.items():
-            run = folder_of(runs, name, seed)
+        for row, settings in ROWS.items():
+            run = runs / run_name(row, seed)
             if (run / "result.json").exists():
                 continue
             options = ["--resume", str(run)]
@@ -51,46 +54,47 @@ def train(runs: Path, seeds: list[int]) -> None:
             subprocess.run([sys.executable, "-m", "plusx", "train", *options], check=True)
 
 
-def publish(runs: Path, target: Path, timed: bool) -> None:
-    """Write the table, best reading first: the whole recipe, then what each choice brings."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    target.mkdir(parents=True, exist_ok=True)
-    for name in ROWS:
-        for run in sorted(runs.glob(f"{folder_of(runs, name, 0).name[:-1]}*/result.json")):
-            found.setdefault(name, []).append(json.loads(run.read_text()))
-            shutil.copy(run, target / f"{run.parent.name}.json")
-    whole = found["recipe fast"]
-    base = {key: statistics.mean(r[key] for r in whole) for key in ("test_accuracy", "test_accuracy_tta")}
-    base_seconds = statistics.mean(r["seconds"]["train"] for r in whole)
+def publish(runs: Path) -> None:
+    """Keep each finished run's result, and show them all."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    for result in sorted(runs.glob("*/result.json")):
+        shutil.copyfile(result, RESULTS / f"{result.parent.name}.json")
+    rewrite(DOCUMENT, table(RESULTS))
+
+
+def table(results: Path) -> str:
+    """The whole recipe, then what is lost where a choice is taken back: means over the seeds, in per cent."""
+    means: dict[str, tuple[str, float, float]] = {}
+    for row in ROWS:
+        files = sorted(results.glob(run_name(row, 0).removesuffix("0") + "*.json"))
+        found: list[dict[str, Any]] = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+        if found:
+            seeds = ", ".join(str(result["seed"]) for result in found)
+            plain, views = (
+                100 * statistics.mean(result[key] for result in found)
+                for key in ("test_accuracy", "test_accuracy_tta")
+            )
+            means[row] = seeds, plain, views
+    _, whole, whole_views = means["recipe fast"]
     lines = [
-        "| recipe `fast` with | seeds | test accuracy | change | with views | change |"
-        + " training time |" * timed,
-        "| --- | --- | --- | --- | --- | --- |" + " --- |" * timed,
+        "| recipe `fast` with | seeds | test accuracy | change | with views | change |",
+        "| --- | --- | --- | --- | --- | --- |",
     ]
-    for name, results in found.items():
-        plain, views = (
-            100 * statistics.mean(r[key] for r in results) for key in ("test_accuracy", "test_accuracy_tta")
-        )
-        seconds = statistics.mean(r["seconds"]["train"] for r in results)
-        lines.append(
-            f"| {name} | {', '.join(str(r['seed']) for r in results)} | {plain:.2f} % | "
-            f"{plain - 100 * base['test_accuracy']:+.2f} | {views:.2f} % | "
-            f"{views - 100 * base['test_accuracy_tta']:+.2f} |" + f" × {seconds / base_seconds:.2f} |" * timed
-        )
-    (target / "table.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print("\n".join(lines))
+    for row, (seeds, plain, views) in means.items():
+        changes = f"{plain - whole:+.2f}", f"{views - whole_views:+.2f}"
+        lines.append(f"| {row} | {seeds} | {plain:.2f} % | {changes[0]} | {views:.2f} % | {changes[1]} |")
+    return "\n".join(lines)
 
 
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["train", "publish"])
     parser.add_argument("runs", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--publish", type=Path)
-    parser.add_argument("--timed", action="store_true")
     asked = parser.parse_args()
-    if asked.publish:
-        publish(asked.runs, asked.publish, asked.timed)
+    if asked.what == "publish":
+        publish(asked.runs)
     else:
         train(asked.runs, asked.seeds)
 

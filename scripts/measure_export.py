@@ -12,7 +12,6 @@ counts: what else runs on the machine can only slow one down.
 import json
 import os
 import platform
-import re
 import statistics
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import torch
+from results_table import rewrite
 
 import plusx
 from plusx.bench.timing import alternate, timed
@@ -153,16 +153,6 @@ def table(result: dict[str, Any], words: dict[str, str]) -> str:
     return "\n".join([*lines, "", words["measured"].format(**result)])
 
 
-def rewrite(text: str, new: str) -> str:
-    """Put a table between the marks."""
-    return re.sub(
-        r"(<!-- results -->\n).*?(\n<!-- end of results -->)",
-        lambda match: match[1] + new + match[2],
-        text,
-        flags=re.DOTALL,
-    )
-
-
 def main(arguments: list[str]) -> None:
     """Measure, if asked to, and rebuild the tables."""
     if arguments == ["measure"]:
@@ -170,9 +160,7 @@ def main(arguments: list[str]) -> None:
         write_whole(RESULT, json.dumps(measure(), indent=2) + "\n")
     result = json.loads(RESULT.read_text(encoding="utf-8"))
     for name, words in WORDS.items():
-        document = ROOT / "docs" / name
-        text = document.read_text(encoding="utf-8")
-        document.write_text(rewrite(text, table(result, words)), encoding="utf-8")
+        rewrite(ROOT / "docs" / name, table(result, words))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from results_table import rewrite
+
 ROOT = Path(__file__).parents[1]
 FILES = (
     *("result.json", "metrics.jsonl", "recipe.toml", "environment.json"),
@@ -83,16 +85,6 @@ def table(words: dict[str, str], results: Path) -> str:
     return "\n".join([*lines, "", *measured])
 
 
-def rewrite(text: str, new: str) -> str:
-    """Put a table between the marks."""
-    return re.sub(
-        r"(<!-- results -->\n).*?(\n<!-- end of results -->)",
-        lambda match: match[1] + new + match[2],
-        text,
-        flags=re.DOTALL,
-    )
-
-
 def main(arguments: list[str]) -> None:
     """Copy the run, if one is named, and rebuild the tables."""
     if arguments:
@@ -101,9 +93,7 @@ def main(arguments: list[str]) -> None:
         for name in FILES:
             shutil.copyfile(run / name, destination / name)
     for name, words in WORDS.items():
-        document = ROOT / name
-        text = document.read_text(encoding="utf-8")
-        document.write_text(rewrite(text, table(words, ROOT / "docs" / "results")), encoding="utf-8")
+        rewrite(ROOT / name, table(words, ROOT / "docs" / "results"))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
 """The documents: links lead somewhere, examples run, and the two languages say the same commands."""
 
-import importlib.util
+import importlib
 import json
 import re
 from pathlib import Path
 from statistics import mean, stdev
-from types import ModuleType
 
 import pytest
 from PIL import Image
@@ -121,25 +120,16 @@ def test_every_key_of_a_result_is_explained() -> None:
     assert [key for key in sorted(RESULT_KEYS | EPOCH_KEYS) if f"`{key}`" not in text] == []
 
 
-def script(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_laboratory_s_pages_say_what_its_results_say(language: str) -> None:
-    publish = script("publish_lab")
+    publish = importlib.import_module("publish_lab")
     text = (ROOT / "docs" / publish.WORDS[language]["file"]).read_text(encoding="utf-8")
     assert text == publish.page(publish.published(), language)
 
 
 @pytest.mark.parametrize("document", ["README.md", "README.zh-CN.md"])
 def test_the_results_in_the_documents_are_those_of_the_published_runs(document: str) -> None:
-    publish = script("publish_results")
+    publish = importlib.import_module("publish_results")
     text = (ROOT / document).read_text(encoding="utf-8")
     expected = publish.table(publish.WORDS[document], ROOT / "docs" / "results")
     assert expected in text
@@ -147,10 +137,15 @@ def test_the_results_in_the_documents_are_those_of_the_published_runs(document: 
 
 @pytest.mark.parametrize("document", ["export.md", "export.zh-CN.md"])
 def test_the_table_of_exported_files_is_what_was_measured(document: str) -> None:
-    measure = script("measure_export")
+    measure = importlib.import_module("measure_export")
     result = json.loads(measure.RESULT.read_text(encoding="utf-8"))
     text = (ROOT / "docs" / document).read_text(encoding="utf-8")
     assert measure.table(result, measure.WORDS[document]) in text
+
+
+def test_the_table_of_ablations_is_what_was_measured() -> None:
+    ablations = importlib.import_module("ablations")
+    assert ablations.table(ablations.RESULTS) in ablations.DOCUMENT.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("document", ["docs/own-pictures.md", "docs/own-pictures.zh-CN.md"])

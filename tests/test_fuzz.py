@@ -1,25 +1,11 @@
 """The targets of scripts/fuzz.py, without the fuzzer: their seeds, whole and changed at random places."""
 
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 
+import fuzz
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-
-def load_script() -> ModuleType:
-    path = Path(__file__).parents[1] / "scripts" / "fuzz.py"
-    spec = importlib.util.spec_from_file_location("fuzz", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-fuzz = load_script()
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,8 @@ CIFAR = (20, 32, 44, 56, 110)
 
 def test_the_names_are_the_two_families_the_fast_nets_and_their_plain_twins():
     numbers = (*IMAGENET, *CIFAR)
-    residual = {"fast", "fast-relu", *(f"resnet{depth}" for depth in numbers)}
-    plain = {"fast-plain", "fast-relu-plain", *(f"plain{depth}" for depth in numbers)}
+    residual = {"fast", "fast-relu", "fast-wide", *(f"resnet{depth}" for depth in numbers)}
+    plain = {"fast-plain", "fast-relu-plain", "fast-wide-plain", *(f"plain{depth}" for depth in numbers)}
     assert len(model_names()) == len(set(model_names()))
     assert set(model_names()) == residual | plain
 
@@ -23,7 +23,7 @@ def test_the_names_are_the_two_families_the_fast_nets_and_their_plain_twins():
     [
         ([f"resnet{depth}" for depth in IMAGENET], ResNet, 1000),
         ([f"resnet{depth}" for depth in CIFAR], CifarResNet, 10),
-        (["fast", "fast-plain", "fast-relu"], FastNet, 10),
+        (["fast", "fast-plain", "fast-relu", "fast-wide"], FastNet, 10),
         (["plain34"], ResNet, 1000),
         (["plain56"], CifarResNet, 10),
     ],

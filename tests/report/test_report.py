@@ -138,6 +138,18 @@ def test_validation_set_and_a_test_in_the_last_epoch_only(parse: MakePage, make_
     assert "Validation accuracy" in page.text
 
 
+def test_epochs_that_were_not_measured(parse: MakePage, make_run: MakeRun) -> None:
+    run = make_run()
+
+    def measure_seldom(row: dict[str, Any]) -> dict[str, Any]:
+        return row if row["epoch"] == row["epochs"] else row | {"test_loss": None, "test_accuracy": None}
+
+    run.change_metrics(measure_seldom)
+    page = parse(run.write())
+    assert "Validation accuracy" not in page.text
+    assert "None" not in page.text
+
+
 def test_without_a_recorded_terminal_the_section_is_left_out(parse: MakePage, make_run: MakeRun) -> None:
     run = make_run()
     (run.directory / "terminal.svg").unlink()

@@ -169,6 +169,18 @@ def test_the_test_set_is_looked_at_once_where_pictures_are_held_out(tiny, traine
     assert last["test_accuracy"] is not None
 
 
+def test_epochs_between_two_measurements_are_only_trained(tiny, trainer, tmp_path) -> None:
+    every, each = (
+        trainer(tiny(training__epochs=5, evaluation__every=n), tmp_path / f"every-{n}") for n in (2, 1)
+    )
+    assert every.train().result["test_accuracy"] == each.train().result["test_accuracy"]
+    often, seldom = (metrics(tmp_path / f"every-{n}") for n in (1, 2))
+    assert [row["test_accuracy"] is not None for row in seldom] == [False, True, False, True, True]
+    assert [row["test_loss"] for row in seldom] == [
+        row["test_loss"] if row["epoch"] in (2, 4, 5) else None for row in often
+    ]
+
+
 def test_augmentation_and_order_are_functions_of_seed_and_epoch_alone(tiny, trainer, tmp_path) -> None:
     seen: list[torch.Tensor] = []
     for run in ("a", "b"):

@@ -1,6 +1,7 @@
 """The page of `plusx compare`: runs side by side, their differences and curves, in one file."""
 
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -56,12 +57,11 @@ def draw_comparison(of: Comparison, theme: Theme) -> bytes:
 
 
 def _draw(axes: Axes, run: Run, keys: tuple[str, ...], look: dict[str, Any]) -> None:
-    """The first of these figures that each epoch has."""
-    points = [
-        (row["epoch"], next((row[key] for key in keys if row[key] is not None), None))
-        for row in run.files.epochs
+    """The first of these figures that an epoch has, where it has one."""
+    found = [
+        [(row["epoch"], row[key]) for key in keys if row[key] is not None][:1] for row in run.files.epochs
     ]
-    axes.plot(*zip(*points, strict=True), marker=".", linewidth=1.6, **look)
+    axes.plot(*zip(*chain.from_iterable(found), strict=True), marker=".", linewidth=1.6, **look)
 
 
 def _watched(of: Comparison) -> str:

@@ -121,13 +121,14 @@ class Display:
         """After an epoch's evaluation."""
         self.records.append(record)
         if self.mode == "plain":
-            measured = (
-                record.test_accuracy if record.test_accuracy is not None else record.validation_accuracy
-            )
+            measured = ""
+            if record.test_accuracy is not None:
+                measured = f"test {percent(record.test_accuracy)}  "
+            elif record.validation_accuracy is not None:
+                measured = f"validation {percent(record.validation_accuracy)}  "
             self.say(
                 f"epoch {record.epoch}/{record.epochs}  train loss {record.train_loss:.4f}  "
-                f"train {percent(record.train_accuracy)}  "
-                f"{'test' if record.test_accuracy is not None else 'validation'} {percent(measured)}  "
+                f"train {percent(record.train_accuracy)}  {measured}"
                 f"{record.images_per_second:,.0f} images/s  {record.seconds_train:.1f} s"
             )
 

@@ -57,7 +57,8 @@ def _curves(runs: list[Run], what: str, scale: float, texts: Texts) -> list[Line
                 value = line.get(f"{kind}_{what}")
                 if value is None and kind == "test":
                     value = line.get(f"validation_{what}")
-                points.append((float(line["epoch"]), None if value is None else scale * float(value)))
+                if value is not None:
+                    points.append((float(line["epoch"]), scale * float(value)))
             if run.epochs and run.status != "finished":
                 points.append((float(run.epochs[-1]["epochs"]), None))
             drawn.append(Line(f"{run.name}, {texts[f'curve_{kind}']}", points, series, dashed))
