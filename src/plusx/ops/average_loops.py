@@ -11,25 +11,46 @@ import numpy as np
 from plusx.ops.loops import UNROLLED, compiled, inlined, narrow, wide, windows_over
 
 
+@inlined
+def _whole(x, picture, begin, down, right, C, K_h, K_w, n, y, at):
+    for k in range(C):
+        total = n - n
+        for i in range(K_h):
+            for j in range(K_w):
+                total += wide(x[picture, np.uintp(begin + i * down + j * right + k)])
+        place = np.uintp(at + k)
+        y[picture, place] = narrow(total / n, y[picture, place])
+
+
+@inlined
+def _add_two(a, b, total):
+    for k in range(len(total)):
+        total[k] += wide(a[k]) + wide(b[k])
+
+
+@inlined
+def _give_alone(grad, n, dx):
+    for k in range(len(dx)):
+        dx[k] = narrow(wide(grad[k]) / n, grad[k])
+
+
+@inlined
+def _give_two(grad_a, grad_b, n_a, n_b, dx):
+    for k in range(len(dx)):
+        a, b = wide(grad_a[k]) / n_a, wide(grad_b[k]) / n_b
+        dx[k] = narrow(a + b, grad_a[k])
+
+
+@inlined
+def _add_shares(grad_a, grad_b, n_a, n_b, total):
+    for k in range(len(total)):
+        total[k] += wide(grad_a[k]) / n_a + wide(grad_b[k]) / n_b
+
+
 @functools.lru_cache
 def average_loops(K_h: int, K_w: int) -> tuple[Any, Any]:
     """Return forward and backward."""
     unrolled = K_h * K_w <= UNROLLED
-
-    @inlined
-    def whole(x, picture, begin, down, right, C, n, y, at):
-        for k in range(C):
-            total = n - n
-            for i in range(K_h):
-                for j in range(K_w):
-                    total += wide(x[picture, np.uintp(begin + i * down + j * right + k)])
-            place = np.uintp(at + k)
-            y[picture, place] = narrow(total / n, y[picture, place])
-
-    @inlined
-    def add_two(a, b, total):
-        for k in range(len(total)):
-            total[k] += wide(a[k]) + wide(b[k])
 
     @compiled
     def forward(x, C, size, geometry, n, y):
@@ -43,7 +64,7 @@ def average_loops(K_h: int, K_w: int) -> tuple[Any, Any]:
                     fits = top >= 0 and top + K_h <= H and left >= 0 and left + K_w <= W
                     if unrolled and fits:
                         begin = (top * W + left) * C
-                        whole(x, picture, begin, W * C, C, C, n[window], y, window * C)
+                        _whole(x, picture, begin, W * C, C, C, K_h, K_w, n[window], y, window * C)
                         continue
                     found = 0
                     for row in range(max(0, top), min(H, top + K_h)):
@@ -55,26 +76,10 @@ def average_loops(K_h: int, K_w: int) -> tuple[Any, Any]:
                         first, second = places[m], places[m + 1]
                         a = x[picture, first : first + C]
                         b = x[picture, second : second + C] if m + 1 < found else nothing
-                        add_two(a, b, total)
+                        _add_two(a, b, total)
                     out = y[picture, window * C : (window + 1) * C]
                     for k in range(C):
                         out[k] = narrow(total[k] / n[window], out[k])
-
-    @inlined
-    def give_alone(grad, n, dx):
-        for k in range(len(dx)):
-            dx[k] = narrow(wide(grad[k]) / n, grad[k])
-
-    @inlined
-    def give_two(grad_a, grad_b, n_a, n_b, dx):
-        for k in range(len(dx)):
-            a, b = wide(grad_a[k]) / n_a, wide(grad_b[k]) / n_b
-            dx[k] = narrow(a + b, grad_a[k])
-
-    @inlined
-    def add_shares(grad_a, grad_b, n_a, n_b, total):
-        for k in range(len(total)):
-            total[k] += wide(grad_a[k]) / n_a + wide(grad_b[k]) / n_b
 
     @compiled
     def backward(grad, C, size, geometry, n, dx):
@@ -99,18 +104,18 @@ def average_loops(K_h: int, K_w: int) -> tuple[Any, Any]:
                     first, second = windows[0], windows[1]
                     a = grad[picture, first * C : (first + 1) * C]
                     if found == 1:
-                        give_alone(a, n[first], pixel)
+                        _give_alone(a, n[first], pixel)
                         continue
                     b = grad[picture, second * C : (second + 1) * C]
                     if found == 2:
-                        give_two(a, b, n[first], n[second], pixel)
+                        _give_two(a, b, n[first], n[second], pixel)
                         continue
                     total[:] = 0
                     for m in range(0, found, 2):
                         first, second = windows[m], windows[m + 1]
                         a = grad[picture, first * C : (first + 1) * C]
                         b = grad[picture, second * C : (second + 1) * C] if m + 1 < found else nothing
-                        add_shares(a, b, n[first], n[second], total)
+                        _add_shares(a, b, n[first], n[second], total)
                     for k in range(C):
                         pixel[k] = narrow(total[k], pixel[k])
 

@@ -49,6 +49,9 @@ def widened(like: Tensor, value: float) -> Any:
 def compiled(function: Any) -> Any:
     """Compile to machine code at the first call, keep it on disk, and run it without Python's global lock.
 
+    What is kept is found again by a function's free variables, which therefore must be plain values: another
+    compiled function among them would look new to each process. Those belong to the module, as `inlined`.
+
     A product and the sum after it may become one instruction; nothing else is reordered.
     """
     return njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})(function)

@@ -15,6 +15,63 @@ import numpy as np
 from plusx.ops.loops import UNROLLED, compiled, inlined, narrow, wide, windows_over
 
 
+@inlined
+def _whole(x, n, begin, down, right, C, K_h, K_w, y, winner, at):
+    for k in range(C):
+        largest, holder = x[n, np.uintp(begin + k)], np.int32(0)
+        for i in range(K_h):
+            for j in range(K_w):
+                new = x[n, np.uintp(begin + i * down + j * right + k)]
+                larger = (wide(new) > wide(largest)) | (wide(new) != wide(new))
+                largest = new if larger else largest
+                holder = np.int32(i * K_w + j) if larger else holder
+        y[n, np.uintp(at + k)] = largest
+        winner[n, np.uintp(at + k)] = holder
+
+
+@inlined
+def _take_larger(a, b, tap_a, tap_b, best, won):
+    for k in range(len(best)):
+        new, newer, old, holder = a[k], b[k], best[k], won[k]
+        larger = (wide(new) > wide(old)) | (wide(new) != wide(new))
+        old = new if larger else old
+        holder = tap_a if larger else holder
+        larger = (wide(newer) > wide(old)) | (wide(newer) != wide(newer))
+        best[k] = newer if larger else old
+        won[k] = tap_b if larger else holder
+
+
+@inlined
+def _take_one(grad, won, at, tap, dx):
+    zero = dx.dtype.type(0)
+    for k in range(len(dx)):
+        g, holder = grad[at + np.uintp(k)], won[at + np.uintp(k)]
+        dx[k] = g if holder == tap else zero
+
+
+@inlined
+def _take_two(grad, won, at_a, at_b, tap_a, tap_b, dx):
+    zero = dx.dtype.type(0)
+    for k in range(len(dx)):
+        a, b = grad[at_a + np.uintp(k)], grad[at_b + np.uintp(k)]
+        holds_a, holds_b = won[at_a + np.uintp(k)], won[at_b + np.uintp(k)]
+        a = a if holds_a == tap_a else zero
+        b = b if holds_b == tap_b else zero
+        dx[k] = narrow(wide(a) + wide(b), a)
+
+
+@inlined
+def _add_two(grad, won, at_a, at_b, tap_a, tap_b, dx):
+    zero = dx.dtype.type(0)
+    for k in range(len(dx)):
+        a, b, total = grad[at_a + np.uintp(k)], grad[at_b + np.uintp(k)], dx[k]
+        holds_a, holds_b = won[at_a + np.uintp(k)], won[at_b + np.uintp(k)]
+        a = a if holds_a == tap_a else zero
+        b = b if holds_b == tap_b else zero
+        total = narrow(wide(total) + wide(a), a)
+        dx[k] = narrow(wide(total) + wide(b), a)
+
+
 @functools.lru_cache
 def max_loops(K_h: int, K_w: int, taps: type[np.unsignedinteger[Any]]) -> tuple[Any, Any]:
     """Return forward and backward.
@@ -26,30 +83,6 @@ def max_loops(K_h: int, K_w: int, taps: type[np.unsignedinteger[Any]]) -> tuple[
     """
     unrolled = K_h * K_w <= UNROLLED
 
-    @inlined
-    def whole(x, n, begin, down, right, C, y, winner, at):
-        for k in range(C):
-            largest, holder = x[n, np.uintp(begin + k)], np.int32(0)
-            for i in range(K_h):
-                for j in range(K_w):
-                    new = x[n, np.uintp(begin + i * down + j * right + k)]
-                    larger = (wide(new) > wide(largest)) | (wide(new) != wide(new))
-                    largest = new if larger else largest
-                    holder = np.int32(i * K_w + j) if larger else holder
-            y[n, np.uintp(at + k)] = largest
-            winner[n, np.uintp(at + k)] = taps(holder)
-
-    @inlined
-    def take_larger(a, b, tap_a, tap_b, best, won):
-        for k in range(len(best)):
-            new, newer, old, holder = a[k], b[k], best[k], won[k]
-            larger = (wide(new) > wide(old)) | (wide(new) != wide(new))
-            old = new if larger else old
-            holder = tap_a if larger else holder
-            larger = (wide(newer) > wide(old)) | (wide(newer) != wide(newer))
-            best[k] = newer if larger else old
-            won[k] = tap_b if larger else holder
-
     @compiled
     def forward(x, C, size, geometry, first_taps, lowest, y, winner):
         (H, W), (s_h, s_w), (start_h, start_w), (d_h, d_w), (H_out, W_out) = size, *geometry
@@ -60,7 +93,7 @@ def max_loops(K_h: int, K_w: int, taps: type[np.unsignedinteger[Any]]) -> tuple[
                     top, left, at = p * s_h - start_h, q * s_w - start_w, (p * W_out + q) * C
                     fits = top >= 0 and top + (K_h - 1) * d_h < H and left >= 0 and left + (K_w - 1) * d_w < W
                     if unrolled and fits:
-                        whole(x, n, (top * W + left) * C, d_h * W * C, d_w * C, C, y, winner, at)
+                        _whole(x, n, (top * W + left) * C, d_h * W * C, d_w * C, C, K_h, K_w, y, winner, at)
                         continue
                     best, won = y[n, at : at + C], winner[n, at : at + C]
                     best[:] = narrow(lowest, best[0])
@@ -75,35 +108,7 @@ def max_loops(K_h: int, K_w: int, taps: type[np.unsignedinteger[Any]]) -> tuple[
                     for m in range(0, found, 2):
                         other = min(m + 1, found - 1)  # the last one may meet itself
                         a, b = x[n, places[m] : places[m] + C], x[n, places[other] : places[other] + C]
-                        take_larger(a, b, tap[m], tap[other], best, won)
-
-    @inlined
-    def take_one(grad, won, at, tap, dx):
-        zero = dx.dtype.type(0)
-        for k in range(len(dx)):
-            g, holder = grad[at + np.uintp(k)], won[at + np.uintp(k)]
-            dx[k] = g if holder == tap else zero
-
-    @inlined
-    def take_two(grad, won, at_a, at_b, tap_a, tap_b, dx):
-        zero = dx.dtype.type(0)
-        for k in range(len(dx)):
-            a, b = grad[at_a + np.uintp(k)], grad[at_b + np.uintp(k)]
-            holds_a, holds_b = won[at_a + np.uintp(k)], won[at_b + np.uintp(k)]
-            a = a if holds_a == tap_a else zero
-            b = b if holds_b == tap_b else zero
-            dx[k] = narrow(wide(a) + wide(b), a)
-
-    @inlined
-    def add_two(grad, won, at_a, at_b, tap_a, tap_b, dx):
-        zero = dx.dtype.type(0)
-        for k in range(len(dx)):
-            a, b, total = grad[at_a + np.uintp(k)], grad[at_b + np.uintp(k)], dx[k]
-            holds_a, holds_b = won[at_a + np.uintp(k)], won[at_b + np.uintp(k)]
-            a = a if holds_a == tap_a else zero
-            b = b if holds_b == tap_b else zero
-            total = narrow(wide(total) + wide(a), a)
-            dx[k] = narrow(wide(total) + wide(b), a)
+                        _take_larger(a, b, tap[m], tap[other], best, won)
 
     @compiled
     def backward(grad, C, size, geometry, winner, dx):
@@ -127,11 +132,11 @@ def max_loops(K_h: int, K_w: int, taps: type[np.unsignedinteger[Any]]) -> tuple[
                         pixel[:] = 0
                         continue
                     if found == 1:
-                        take_one(grad[n], winner[n], at[0], tap[0], pixel)
+                        _take_one(grad[n], winner[n], at[0], tap[0], pixel)
                         continue
-                    take_two(grad[n], winner[n], at[0], at[1], tap[0], tap[1], pixel)
+                    _take_two(grad[n], winner[n], at[0], at[1], tap[0], tap[1], pixel)
                     at[found], tap[found] = at[0], nobody
                     for k in range(2, found, 2):
-                        add_two(grad[n], winner[n], at[k], at[k + 1], tap[k], tap[k + 1], pixel)
+                        _add_two(grad[n], winner[n], at[k], at[k + 1], tap[k], tap[k + 1], pixel)
 
     return forward, backward

@@ -9,6 +9,15 @@ from plusx.ops.loops import compiled, inlined, narrow, wide
 from plusx.ops.planes import take_apart
 
 
+@inlined
+def _take_larger(pixels, best, won, tap):
+    for t in range(len(best)):
+        new, old, holder = pixels[t], best[t], won[t]
+        larger = (new > old) | (new != new)
+        best[t] = new if larger else old
+        won[t] = tap if larger else holder
+
+
 @functools.lru_cache
 def plane_loops(K_h: int, K_w: int, taps: type[np.unsignedinteger[Any]]) -> tuple[Any, Any, Any, Any]:
     """Return forward and backward, then both for windows that tile the planes, which need no field.
@@ -18,14 +27,6 @@ def plane_loops(K_h: int, K_w: int, taps: type[np.unsignedinteger[Any]]) -> tupl
         K_w: columns of the window.
         taps: the type of `winner`, wide enough for K_h · K_w.
     """
-
-    @inlined
-    def take_larger(pixels, best, won, tap):
-        for t in range(len(best)):
-            new, old, holder = pixels[t], best[t], won[t]
-            larger = (new > old) | (new != new)
-            best[t] = new if larger else old
-            won[t] = tap if larger else holder
 
     @compiled
     def forward(x, planes, first_taps, lowest, y, winner):
@@ -43,7 +44,7 @@ def plane_loops(K_h: int, K_w: int, taps: type[np.unsignedinteger[Any]]) -> tupl
                 for k in range(len(windows)):
                     won[np.uintp(windows[k] + g * step)] = first_taps[k]
             for tap in range(len(shifts)):
-                take_larger(field[shifts[tap] :], best, won, np.int32(tap))
+                _take_larger(field[shifts[tap] :], best, won, np.int32(tap))
             for g in range(count):
                 for k in range(len(windows)):
                     at = np.uintp(windows[k] + g * step)

@@ -18,47 +18,32 @@ BLOCK = 64  # rows added up in the numbers' own precision, before the sum goes t
 NOUGHT, ONE, THREE, SIX = np.float32([0, 1, 3, 6])  # exact in any precision, and they widen nothing
 
 
+ACTIVATIONS = ("identity", "relu", "hardswish")
+RELU, HARDSWISH = 1, 2  # their numbers, which a compiled choice is made by
+
+
 @inlined
-def _identity(v):
+def _f(v, number):
+    if number == RELU:
+        v = NOUGHT if v < NOUGHT else v
+    if number == HARDSWISH:
+        gate = v + THREE
+        gate = NOUGHT if gate < NOUGHT else gate
+        gate = SIX if gate > SIX else gate
+        v = v * gate / SIX
     return v
 
 
 @inlined
-def _identity_gradient(g, v):
+def _through_f(g, v, number):
+    if number == RELU:
+        g = NOUGHT if v <= NOUGHT else g
+    if number == HARDSWISH:
+        slope = (v + v + THREE) / SIX
+        slope = NOUGHT if v <= -THREE else slope
+        slope = ONE if v >= THREE else slope
+        g = g * slope
     return g
-
-
-@inlined
-def _relu(v):
-    return NOUGHT if v < NOUGHT else v
-
-
-@inlined
-def _relu_gradient(g, v):
-    return NOUGHT if v <= NOUGHT else g
-
-
-@inlined
-def _hardswish(v):
-    gate = v + THREE
-    gate = NOUGHT if gate < NOUGHT else gate
-    gate = SIX if gate > SIX else gate
-    return v * gate / SIX
-
-
-@inlined
-def _hardswish_gradient(g, v):
-    slope = (v + v + THREE) / SIX
-    slope = NOUGHT if v <= -THREE else slope
-    slope = ONE if v >= THREE else slope
-    return g * slope
-
-
-ACTIVATIONS = {
-    "identity": (_identity, _identity_gradient),
-    "relu": (_relu, _relu_gradient),
-    "hardswish": (_hardswish, _hardswish_gradient),
-}
 
 
 @compiled
@@ -85,7 +70,7 @@ def sums(x, origin):
 @functools.lru_cache
 def norm_loops(activation: str) -> tuple[Any, Any, Any]:
     """Return (transform, gradient_sums, input_gradient) for an activation of `ACTIVATIONS`."""
-    f, through_f = ACTIVATIONS[activation]
+    number = ACTIVATIONS.index(activation)
 
     @compiled
     def transform(x, added, factors, y):
@@ -98,7 +83,7 @@ def norm_loops(activation: str) -> tuple[Any, Any, Any]:
                 v = wide(row[k]) * factors[0, k] + factors[1, k]
                 if added is not None:
                     v += wide(other[k])
-                out[k] = narrow(f(v), row[k])
+                out[k] = narrow(_f(v, number), row[k])
 
     @compiled
     def gradient_sums(grad, x, added, factors):
@@ -117,7 +102,7 @@ def norm_loops(activation: str) -> tuple[Any, Any, Any]:
                     v = value * factors[0, k] + factors[1, k]
                     if added is not None:
                         v += wide(other[k])
-                    G = through_f(given, v)
+                    G = _through_f(given, v, number)
                     first[k] += G
                     second[k] += G * (value - factors[2, k])
             for k in range(L):
@@ -140,7 +125,7 @@ def norm_loops(activation: str) -> tuple[Any, Any, Any]:
                 v = value * factors[0, k] + factors[1, k]
                 if added is not None:
                     v += wide(other[k])
-                G = through_f(given, v)
+                G = _through_f(given, v, number)
                 d[k] = narrow(factors[0, k] * G - factors[2, k] * value + factors[3, k], row[k])
                 if added is not None:
                     p[k] = narrow(G, row[k])
