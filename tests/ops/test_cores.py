@@ -12,8 +12,8 @@ from plusx.ops import cores
 def threads(request, monkeypatch) -> int:
     """Three threads, whatever the machine has."""
     if request.param == "our own":
-        monkeypatch.setattr(cores, "_openmp", lambda: None)
-    elif cores._openmp() is None:
+        monkeypatch.setattr(cores, "openmp", lambda: None)
+    elif cores.openmp() is None:
         pytest.skip("this torch does not come with GNU's OpenMP")
     before = torch.get_num_threads()
     torch.set_num_threads(3)

@@ -11,10 +11,17 @@ from plusx import ops
 from plusx.ops import norm_fused
 from plusx.ops.norm_loops import ACTIVATIONS
 
+LAYOUTS = [torch.channels_last, torch.contiguous_format]
 
-def _random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.Tensor:
+
+def _random(
+    *shape: int,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float64,
+    layout: torch.memory_format = torch.channels_last,
+) -> torch.Tensor:
     x = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
-    return x.contiguous(memory_format=torch.channels_last) if len(shape) == 4 else x
+    return x.contiguous(memory_format=layout) if len(shape) == 4 else x
 
 
 @settings(max_examples=60, deadline=None)
@@ -24,13 +31,14 @@ def test_values_gradients_and_statistics_equal_torchs(data) -> None:
         data.draw(st.integers(low, 7), label=name) for low, name in ((2, "N"), (1, "C"), (1, "H"), (1, "W"))
     )
     dtype = data.draw(st.sampled_from([torch.float32, torch.float64, torch.bfloat16]))
+    layout, other = (data.draw(st.sampled_from(LAYOUTS), label=of) for of in ("layout", "the shortcut's"))
     training, affine, shortcut = (
         data.draw(st.booleans(), label=name) for name in ("training", "affine", "shortcut")
     )
     activation = data.draw(st.sampled_from(sorted(ACTIVATIONS)), label="activation")
     wide = torch.promote_types(dtype, torch.float32)
-    x = (_random(N, C, H, W) * 2 + 5).to(dtype).requires_grad_()
-    added = _random(N, C, H, W, seed=1, dtype=dtype).requires_grad_() if shortcut else None
+    x = (_random(N, C, H, W, layout=layout) * 2 + 5).to(dtype).requires_grad_()
+    added = _random(N, C, H, W, seed=1, dtype=dtype, layout=other).requires_grad_() if shortcut else None
     weight, bias = (_random(C, seed=s, dtype=wide).requires_grad_() if affine else None for s in (2, 3))
     running = [torch.full((C,), 4.0, dtype=wide), torch.full((C,), 2.0, dtype=wide)]
     assert norm_fused.suits(x, added)
@@ -55,7 +63,7 @@ def test_values_gradients_and_statistics_equal_torchs(data) -> None:
 
     tolerance = {"rtol": 3e-2, "atol": 5e-2} if dtype == torch.bfloat16 else {"rtol": 1e-3, "atol": 2e-4}
     assert y.dtype == dtype
-    assert y.is_contiguous(memory_format=torch.channels_last)
+    assert y.is_contiguous(memory_format=layout)
     torch.testing.assert_close(y.double(), truth, **tolerance)
     for a, b in zip(got, expected, strict=True):
         assert a.dtype in (dtype, wide)
@@ -66,8 +74,9 @@ def test_values_gradients_and_statistics_equal_torchs(data) -> None:
 
 
 @pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_gradients_equal_finite_differences_twice(training, activation) -> None:
+def test_gradients_equal_finite_differences_twice(training, layout, activation) -> None:
     running = (torch.zeros(2, dtype=torch.float64), torch.ones(2, dtype=torch.float64))
 
     def block_end(x, weight, bias, added):
@@ -77,7 +86,12 @@ def test_gradients_equal_finite_differences_twice(training, activation) -> None:
 
     inputs = [
         t.requires_grad_()
-        for t in (_random(3, 2, 2, 2), _random(2, seed=1), _random(2, seed=2), _random(3, 2, 2, 2, seed=3))
+        for t in (
+            _random(3, 2, 2, 2, layout=layout),
+            _random(2, seed=1),
+            _random(2, seed=2),
+            _random(3, 2, 2, 2, seed=3, layout=layout),
+        )
     ]
     assert gradcheck(block_end, inputs)
     assert gradgradcheck(block_end, inputs)
@@ -95,8 +109,9 @@ def test_every_engine_finishes_with_shortcut_and_activation(activation) -> None:
             torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_large_mean_does_not_drown_the_variance() -> None:
-    x = _random(64, 3, 8, 8, dtype=torch.float32) + 1000
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_large_mean_does_not_drown_the_variance(layout) -> None:
+    x = _random(64, 3, 8, 8, dtype=torch.float32, layout=layout) + 1000
     mean, variance = norm_fused.statistics(x)
     torch.testing.assert_close(mean.double(), x.double().mean((0, 2, 3)), rtol=1e-6, atol=1e-4)
     torch.testing.assert_close(
@@ -104,9 +119,10 @@ def test_a_large_mean_does_not_drown_the_variance() -> None:
     )
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_nan_passes(activation) -> None:
-    x = torch.ones(2, 1, 1, 2).contiguous(memory_format=torch.channels_last)
+def test_nan_passes(activation, layout) -> None:
+    x = torch.ones(2, 1, 1, 2).contiguous(memory_format=layout)
     x[0, 0, 0, 0] = torch.nan
     y = ops.batch_norm(x, torch.zeros(1), torch.ones(1), activation=activation, engine="handmade")
     assert y.isnan().tolist() == [[[[True, False]]], [[[False, False]]]]

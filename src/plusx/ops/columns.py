@@ -9,14 +9,13 @@ many numbers as the picture: it is only ever made for a few pictures, which fit 
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from plusx.ops import loops
 from plusx.ops.column_loops import add_up
-from plusx.ops.cores import share
+from plusx.ops.parts import parts
 from plusx.ops.shape import span
 
 CHUNK_BYTES = 2**21
@@ -119,12 +118,7 @@ def spread(
         chunk = slice(first, min(first + together, N))
         rows = grad[chunk].permute(0, 2, 3, 1).reshape(-1, C_out)
         products = loops.as_array((rows @ matrix).view(chunk.stop - first, -1))
-        target = pixels[chunk]
-
-        def work(part: slice, products: Any = products, target: Any = target) -> None:
-            add_up(products[part], C_in, *shape, nought, target[part])
-
-        share(work, len(target))
+        add_up(parts(products), products, C_in, *shape, nought, pixels[chunk])
     return dx.permute(0, 3, 1, 2)
 
 

@@ -30,13 +30,13 @@ def share(work: Callable[[slice], R], count: int) -> list[R]:
         return [work(slice(0, count))]
     bounds = [count * k // threads for k in range(threads + 1)]
     parts = [slice(*pair) for pair in itertools.pairwise(bounds)]
-    openmp = _openmp()
-    if openmp is None:
-        return list(_pool(torch.get_num_threads()).map(work, parts))
-    return _on_torchs_threads(openmp, work, parts)
+    library = openmp()
+    if library is None:
+        return list(pool(torch.get_num_threads()).map(work, parts))
+    return _on_torchs_threads(library, work, parts)
 
 
-def _on_torchs_threads(openmp: ctypes.CDLL, work: Callable[[slice], R], parts: list[slice]) -> list[R]:
+def _on_torchs_threads(library: ctypes.CDLL, work: Callable[[slice], R], parts: list[slice]) -> list[R]:
     """Run an OpenMP region, as torch's own operations do.
 
     After each operation torch's threads keep their cores busy for a while, waiting for the next one. Threads
@@ -47,12 +47,12 @@ def _on_torchs_threads(openmp: ctypes.CDLL, work: Callable[[slice], R], parts: l
 
     def each_thread(_: None) -> None:
         try:
-            for k in range(openmp.omp_get_thread_num(), len(parts), openmp.omp_get_num_threads()):
+            for k in range(library.omp_get_thread_num(), len(parts), library.omp_get_num_threads()):
                 results[k] = work(parts[k])
         except BaseException as error:  # a C function can't pass it on
             errors.append(error)
 
-    openmp.GOMP_parallel(_REGION(each_thread), None, len(parts), 0)
+    library.GOMP_parallel(_REGION(each_thread), None, len(parts), 0)
     if errors:
         raise errors[0]
     return results
@@ -62,14 +62,14 @@ _REGION = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
 @functools.lru_cache(maxsize=1)
-def _openmp() -> ctypes.CDLL | None:
+def openmp() -> ctypes.CDLL | None:
     """The OpenMP library that came with torch, where it is GNU's; None elsewhere."""
     path = Path(torch.__file__).parent / "lib" / "libgomp.so.1"
     return ctypes.CDLL(str(path)) if path.exists() else None
 
 
 @functools.lru_cache(maxsize=1)
-def _pool(threads: int) -> ThreadPoolExecutor:
+def pool(threads: int) -> ThreadPoolExecutor:
     """Threads for which torch uses one thread each."""
     pool = ThreadPoolExecutor(threads, "plusx", initializer=_compute_alone)
     list(pool.map(lambda _: None, range(threads)))

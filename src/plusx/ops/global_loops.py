@@ -5,16 +5,17 @@ with y (N·C,).
 """
 
 import numpy as np
-from numba import njit
 
-from plusx.ops.loops import compiled, inlined, narrow, wide
+from plusx.ops.loops import compiled, inlined, narrow, reordering, wide
+from plusx.ops.parts import in_parts
 
 
 @compiled
-def max_forward(x, C, lowest, y, winner):
+def _max_forward(part, x, C, lowest, y, winner):
     """Keep the running maximum of all channels; `winner` is the number of the pixel that holds it."""
+    _, first, end = part
     best, pixels = np.full(C, lowest), x.shape[1] // C
-    for n in range(len(x)):
+    for n in range(first, end):
         won = winner[n]
         best[:] = lowest
         won[:] = 0
@@ -23,6 +24,12 @@ def max_forward(x, C, lowest, y, winner):
             _take_larger(pixel, np.int32(p), best, won)
         for k in range(C):
             y[n, k] = narrow(best[k], y[n, k])
+
+
+@compiled
+def max_forward(count, *arguments):
+    """Fill y and winner."""
+    in_parts(_max_forward, count, arguments)
 
 
 @inlined
@@ -35,12 +42,19 @@ def _take_larger(pixel, p, best, won):
 
 
 @compiled
-def max_backward(grad, C, winner, dx):
+def _max_backward(part, grad, C, winner, dx):
     """Empty the picture, then write each gradient to its winner."""
-    for n in range(len(dx)):
+    _, first, end = part
+    for n in range(first, end):
         dx[n] = 0
         for k in range(C):
             dx[n, np.uintp(winner[n, k] * C + k)] = grad[n, k]
+
+
+@compiled
+def max_backward(count, *arguments):
+    """Fill dx."""
+    in_parts(_max_backward, count, arguments)
 
 
 @inlined
@@ -57,11 +71,12 @@ def _take_larger_half(best, won, half, count):
 
 
 @compiled
-def plane_max_forward(x, lowest, y, winner):
+def _plane_max_forward(part, x, lowest, y, winner):
     """Halve the plane until one number is left: each halving is a row of comparisons."""
+    _, first, end = part
     pixels = x.shape[1]
     best, won = np.full(pixels, lowest), np.empty(pixels, np.int32)
-    for n in range(len(x)):
+    for n in range(first, end):
         plane, count = x[n], pixels
         for k in range(pixels):
             best[k] = wide(plane[k])
@@ -76,18 +91,32 @@ def plane_max_forward(x, lowest, y, winner):
 
 
 @compiled
-def plane_max_backward(grad, winner, dx):
+def plane_max_forward(count, *arguments):
+    """Fill y and winner."""
+    in_parts(_plane_max_forward, count, arguments)
+
+
+@compiled
+def _plane_max_backward(part, grad, winner, dx):
     """Empty the plane, then write its gradient to its winner."""
-    for n in range(len(dx)):
+    _, first, end = part
+    for n in range(first, end):
         dx[n] = 0
         dx[n, np.uintp(winner[n])] = grad[n]
 
 
 @compiled
-def mean(x, C, nought, y):
+def plane_max_backward(count, *arguments):
+    """Fill dx."""
+    in_parts(_plane_max_backward, count, arguments)
+
+
+@compiled
+def _mean(part, x, C, nought, y):
     """Add the pixels up, all channels side by side."""
+    _, first, end = part
     total, pixels = np.full(C, nought), x.shape[1] // C
-    for n in range(len(x)):
+    for n in range(first, end):
         total[:] = 0
         for p in range(pixels):
             pixel = x[n, p * C : (p + 1) * C]
@@ -97,12 +126,25 @@ def mean(x, C, nought, y):
             y[n, k] = narrow(total[k] / pixels, y[n, k])
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "reassoc"})
-def plane_mean(x, nought, y):
+@compiled
+def mean(count, *arguments):
+    """Fill y."""
+    in_parts(_mean, count, arguments)
+
+
+@reordering
+def _plane_mean(part, x, nought, y):
     """Add a plane up, in the order that the compiler likes best."""
+    _, first, end = part
     pixels = x.shape[1]
-    for n in range(len(x)):
+    for n in range(first, end):
         plane, total = x[n], nought
         for k in range(pixels):
             total += wide(plane[k])
         y[n] = narrow(total / pixels, y[n])
+
+
+@compiled
+def plane_mean(count, *arguments):
+    """Fill y."""
+    in_parts(_plane_mean, count, arguments)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from plusx.ops import global_loops, loops
-from plusx.ops.cores import share
+from plusx.ops.parts import parts
 from plusx.ops.shape import Pair
 from plusx.ops.windows import empty, layout_of
 
@@ -86,22 +86,18 @@ def _largest(x: Tensor) -> tuple[Tensor, Tensor]:
     y, winner = x.new_empty(*x.shape[:2], 1, 1), x.new_empty(*x.shape[:2], 1, dtype=torch.int32)
     pictures, best, won = loops.as_pictures(x, layout), _maps(y, layout), _maps(winner, layout)
     if layout == torch.channels_last:
-        run = global_loops.max_forward
-        share(lambda part: run(pictures[part], C, lowest, best[part], won[part]), len(pictures))
+        global_loops.max_forward(parts(pictures), pictures, C, lowest, best, won)
     else:
-        run = global_loops.plane_max_forward
-        share(lambda part: run(pictures[part], lowest, best[part], won[part]), len(pictures))
+        global_loops.plane_max_forward(parts(pictures), pictures, lowest, best, won)
     return y, winner
 
 
 def _place(grad: Tensor, winner: Tensor, dx: Tensor, layout: torch.memory_format) -> None:
     gradients, won, pixels = _maps(grad, layout), _maps(winner, layout), loops.as_pictures(dx, layout)
     if layout == torch.channels_last:
-        run = global_loops.max_backward
-        share(lambda part: run(gradients[part], grad.shape[1], won[part], pixels[part]), len(pixels))
+        global_loops.max_backward(parts(pixels), gradients, grad.shape[1], won, pixels)
     else:
-        run = global_loops.plane_max_backward
-        share(lambda part: run(gradients[part], won[part], pixels[part]), len(pixels))
+        global_loops.plane_max_backward(parts(pixels), gradients, won, pixels)
 
 
 def _mean(x: Tensor) -> Tensor:
@@ -109,7 +105,7 @@ def _mean(x: Tensor) -> Tensor:
     y = x.new_empty(*x.shape[:2], 1, 1)
     pictures, means = loops.as_pictures(x, layout), _maps(y, layout)
     if layout == torch.channels_last:
-        share(lambda part: global_loops.mean(pictures[part], C, nought, means[part]), len(pictures))
+        global_loops.mean(parts(pictures), pictures, C, nought, means)
     else:
-        share(lambda part: global_loops.plane_mean(pictures[part], nought, means[part]), len(pictures))
+        global_loops.plane_mean(parts(pictures), pictures, nought, means)
     return y

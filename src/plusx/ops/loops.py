@@ -57,6 +57,12 @@ def compiled(function: Any) -> Any:
     return njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})(function)
 
 
+def reordering(function: Any) -> Any:
+    """The same for sums that may be taken in any order, so that several numbers are added at a time."""
+    fastmath = {"contract", "reassoc"}
+    return njit(nogil=True, cache=True, error_model="numpy", fastmath=fastmath)(function)
+
+
 def inlined(function: Any) -> Any:
     """Compile into its callers: handing over a slice costs more than a few vector instructions."""
     return njit(nogil=True, error_model="numpy", inline="always")(function)

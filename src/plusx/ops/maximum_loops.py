@@ -1,18 +1,18 @@
 """The loops of maximum pooling over channels-last pictures, compiled for each size of window.
 
-With K known to the compiler, a window is a fixed row of comparisons: the running maximum and its holder stay
-in registers, for eight or sixteen channels at a time, and each number is read once and written once.
+With K = (K_h, K_w) `known` to the compiler, a window is a fixed row of comparisons: the running maximum and
+its holder stay in registers, for eight or sixteen channels at a time, and each number is read once and
+written once.
 
-Arrays are the tensors' own memory: x (N, H·W·C) and y, winner (N, H_out·W_out·C). Contiguous pictures have
-loops of their own, `plusx.ops.maximum_planes`.
+Arrays are the tensors' own memory: x (N, H·W·C) and y, winner (N, H_out·W_out·C); `geometry` is
+without its K. The type of winner is wide enough for K_h · K_w: the taps, and the number that stands for none.
+Contiguous pictures have loops of their own, `plusx.ops.maximum_planes`.
 """
-
-import functools
-from typing import Any
 
 import numpy as np
 
 from plusx.ops.loops import UNROLLED, compiled, inlined, narrow, wide, windows_over
+from plusx.ops.parts import in_parts
 
 
 @inlined
@@ -72,71 +72,74 @@ def _add_two(grad, won, at_a, at_b, tap_a, tap_b, dx):
         dx[k] = narrow(wide(total) + wide(b), a)
 
 
-@functools.lru_cache
-def max_loops(K_h: int, K_w: int, taps: type[np.unsignedinteger[Any]]) -> tuple[Any, Any]:
-    """Return forward and backward.
-
-    Args:
-        K_h: rows of the window.
-        K_w: columns of the window.
-        taps: the type of `winner`, wide enough for K_h · K_w: the taps, and the number that stands for none.
-    """
-    unrolled = K_h * K_w <= UNROLLED
-
-    @compiled
-    def forward(x, C, size, geometry, first_taps, lowest, y, winner):
-        (H, W), (s_h, s_w), (start_h, start_w), (d_h, d_w), (H_out, W_out) = size, *geometry
-        places, tap = np.empty(K_h * K_w, np.int64), np.empty(K_h * K_w, taps)
-        for n in range(len(x)):
-            for p in range(H_out):
-                for q in range(W_out):
-                    top, left, at = p * s_h - start_h, q * s_w - start_w, (p * W_out + q) * C
-                    fits = top >= 0 and top + (K_h - 1) * d_h < H and left >= 0 and left + (K_w - 1) * d_w < W
-                    if unrolled and fits:
-                        _whole(x, n, (top * W + left) * C, d_h * W * C, d_w * C, C, K_h, K_w, y, winner, at)
-                        continue
-                    best, won = y[n, at : at + C], winner[n, at : at + C]
-                    best[:] = narrow(lowest, best[0])
-                    won[:] = first_taps[p * W_out + q]
-                    found = 0
-                    for i in range(K_h):
-                        for j in range(K_w):
-                            row, column = top + i * d_h, left + j * d_w
-                            if 0 <= row < H and 0 <= column < W:
-                                places[found], tap[found] = (row * W + column) * C, taps(i * K_w + j)
-                                found += 1
-                    for m in range(0, found, 2):
-                        other = min(m + 1, found - 1)  # the last one may meet itself
-                        a, b = x[n, places[m] : places[m] + C], x[n, places[other] : places[other] + C]
-                        _take_larger(a, b, tap[m], tap[other], best, won)
-
-    @compiled
-    def backward(grad, C, size, geometry, winner, dx):
-        (H, W), (s_h, s_w), (start_h, start_w), (d_h, d_w), (H_out, W_out) = size, *geometry
-        of_row, row_windows, row_taps = windows_over(H, K_h, s_h, start_h, d_h, H_out)
-        of_column, column_windows, column_taps = windows_over(W, K_w, s_w, start_w, d_w, W_out)
-        at, tap = np.empty(K_h * K_w + 1, np.uintp), np.empty(K_h * K_w + 1, taps)
-        nobody = taps(K_h * K_w)
-        for n in range(len(dx)):
-            for row in range(H):
-                for column in range(W):
-                    found = 0
-                    for a in range(of_row[row]):
-                        for b in range(of_column[column]):
-                            at[found] = (row_windows[row, a] * W_out + column_windows[column, b]) * C
-                            tap[found] = taps(row_taps[row, a] * K_w + column_taps[column, b])
+@compiled
+def _forward(part, x, C, size, geometry, K, first_taps, lowest, y, winner):
+    _, first, end = part
+    K_h, K_w = len(K[0]), len(K[1])
+    (H, W), (s_h, s_w), (start_h, start_w), (d_h, d_w), (H_out, W_out) = size, *geometry
+    places, tap = np.empty(K_h * K_w, np.int64), np.empty(K_h * K_w, winner.dtype)
+    for n in range(first, end):
+        for p in range(H_out):
+            for q in range(W_out):
+                top, left, at = p * s_h - start_h, q * s_w - start_w, (p * W_out + q) * C
+                fits = top >= 0 and top + (K_h - 1) * d_h < H and left >= 0 and left + (K_w - 1) * d_w < W
+                if K_h * K_w <= UNROLLED and fits:
+                    _whole(x, n, (top * W + left) * C, d_h * W * C, d_w * C, C, K_h, K_w, y, winner, at)
+                    continue
+                best, won = y[n, at : at + C], winner[n, at : at + C]
+                best[:] = narrow(lowest, best[0])
+                won[:] = first_taps[p * W_out + q]
+                found = 0
+                for i in range(K_h):
+                    for j in range(K_w):
+                        row, column = top + i * d_h, left + j * d_w
+                        if 0 <= row < H and 0 <= column < W:
+                            places[found], tap[found] = (row * W + column) * C, i * K_w + j
                             found += 1
-                    begin = (row * W + column) * C
-                    pixel = dx[n, begin : begin + C]
-                    if found == 0:
-                        pixel[:] = 0
-                        continue
-                    if found == 1:
-                        _take_one(grad[n], winner[n], at[0], tap[0], pixel)
-                        continue
-                    _take_two(grad[n], winner[n], at[0], at[1], tap[0], tap[1], pixel)
-                    at[found], tap[found] = at[0], nobody
-                    for k in range(2, found, 2):
-                        _add_two(grad[n], winner[n], at[k], at[k + 1], tap[k], tap[k + 1], pixel)
+                for m in range(0, found, 2):
+                    other = min(m + 1, found - 1)  # the last one may meet itself
+                    a, b = x[n, places[m] : places[m] + C], x[n, places[other] : places[other] + C]
+                    _take_larger(a, b, tap[m], tap[other], best, won)
 
-    return forward, backward
+
+@compiled
+def forward(count, *arguments):
+    """Fill y and winner."""
+    in_parts(_forward, count, arguments)
+
+
+@compiled
+def _backward(part, grad, C, size, geometry, K, winner, dx):
+    _, first, end = part
+    K_h, K_w = len(K[0]), len(K[1])
+    (H, W), (s_h, s_w), (start_h, start_w), (d_h, d_w), (H_out, W_out) = size, *geometry
+    of_row, row_windows, row_taps = windows_over(H, K_h, s_h, start_h, d_h, H_out)
+    of_column, column_windows, column_taps = windows_over(W, K_w, s_w, start_w, d_w, W_out)
+    at, tap = np.empty(K_h * K_w + 1, np.uintp), np.empty(K_h * K_w + 1, winner.dtype)
+    for n in range(first, end):
+        for row in range(H):
+            for column in range(W):
+                found = 0
+                for a in range(of_row[row]):
+                    for b in range(of_column[column]):
+                        at[found] = (row_windows[row, a] * W_out + column_windows[column, b]) * C
+                        tap[found] = row_taps[row, a] * K_w + column_taps[column, b]
+                        found += 1
+                begin = (row * W + column) * C
+                pixel = dx[n, begin : begin + C]
+                if found == 0:
+                    pixel[:] = 0
+                    continue
+                if found == 1:
+                    _take_one(grad[n], winner[n], at[0], tap[0], pixel)
+                    continue
+                _take_two(grad[n], winner[n], at[0], at[1], tap[0], tap[1], pixel)
+                at[found], tap[found] = at[0], K_h * K_w  # held by nobody
+                for k in range(2, found, 2):
+                    _add_two(grad[n], winner[n], at[k], at[k + 1], tap[k], tap[k + 1], pixel)
+
+
+@compiled
+def backward(count, *arguments):
+    """Fill dx."""
+    in_parts(_backward, count, arguments)

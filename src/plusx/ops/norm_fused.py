@@ -1,4 +1,4 @@
-"""Batch normalisation, the shortcut's sum and the activation in one pass each way (channels-last).
+"""Batch normalisation, the shortcut's sum and the activation in one pass each way.
 
 The passes are compiled loops on the processor (`plusx.ops.norm_in_loops`) and Triton kernels on a GPU
 (`plusx.ops.norm_on_gpu`); what they compute stands here.
@@ -14,19 +14,26 @@ from plusx.ops import gpu, loops
 from plusx.ops.activation import Activation, activate
 from plusx.ops.norm_plain import Normalisation
 from plusx.ops.precision import as_given
+from plusx.ops.windows import layout_of
 
 
 def suits(x: Tensor, added: Tensor | None) -> bool:
-    """Whether there are fused passes for this: plain channels-last pictures of one dtype."""
-    if x.dim() != 4 or x.numel() == 0 or not x.is_contiguous(memory_format=torch.channels_last):
+    """Whether there are fused passes for this: plain pictures of one dtype (channels-last on a GPU)."""
+    if x.dim() != 4 or x.numel() == 0:
         return False
     tensors = [x] if added is None else [x, added]
     alike = all(t.dtype == x.dtype and t.shape == x.shape and t.device == x.device for t in tensors)
-    return alike and (loops.serve(*tensors) or gpu.serve(*tensors))
+    if not alike or not (x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last)):
+        return False
+    return loops.serve(*tensors) or _kernels_serve(*tensors)
+
+
+def _kernels_serve(*tensors: Tensor) -> bool:
+    return gpu.serve(*tensors) and layout_of(tensors[0]) == torch.channels_last
 
 
 def _passes(x: Tensor) -> ModuleType:
-    if gpu.serve(x):
+    if _kernels_serve(x):
         from plusx.ops import norm_on_gpu  # Triton is not everywhere
 
         return norm_on_gpu
@@ -71,7 +78,7 @@ class FusedNormalisation(torch.autograd.Function):
         ctx.save_for_backward(x, weight, bias, added, mean, variance)
         ctx.eps, ctx.training, ctx.activation = eps, training, activation
         scale, shift = (v.to(mean.dtype) for v in _scale_and_shift(weight, bias, mean, variance, eps))
-        y: Tensor = _passes(x).transform(x, _in_order(added), scale, shift, activation)
+        y: Tensor = _passes(x).transform(x, _in_order(added, x), scale, shift, activation)
         return y
 
     @staticmethod
@@ -80,7 +87,7 @@ class FusedNormalisation(torch.autograd.Function):
         x, weight, bias, added, mean, variance = ctx.saved_tensors
         if torch.is_grad_enabled():
             return (*_gradients_of_the_parts(ctx, grad), None, None, None, None, None)
-        passes, added, f = _passes(x), _in_order(added), ctx.activation
+        passes, added, f = _passes(x), _in_order(added, x), ctx.activation
         scale, shift = _scale_and_shift(weight, bias, mean, variance, ctx.eps)
         factors = [scale.to(mean.dtype), shift.to(mean.dtype)]
         G, Gx = passes.gradient_sums(grad, x, added, *factors, mean, f)
@@ -97,8 +104,8 @@ class FusedNormalisation(torch.autograd.Function):
         return (dx, *parameter_gradients, passed, None, None, None, None, None)
 
 
-def _in_order(added: Tensor | None) -> Tensor | None:
-    return None if added is None else added.contiguous(memory_format=torch.channels_last)
+def _in_order(added: Tensor | None, x: Tensor) -> Tensor | None:
+    return None if added is None else added.contiguous(memory_format=layout_of(x))
 
 
 def _scale_and_shift(

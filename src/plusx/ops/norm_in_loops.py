@@ -1,9 +1,11 @@
-"""Normalisation, shortcut and activation on the processor: the compiled loops, on rows of several pixels.
+"""Normalisation, shortcut and activation on the processor: the compiled loops, over channels side by side in
+channels-last memory (`plusx.ops.norm_loops`), plane by plane in contiguous memory (`plusx.ops.norm_planes`).
 
-All take pictures (N, C, H, W) in channels-last memory, and factors (C,) in the precision to compute in.
+All take pictures (N, C, H, W), and factors (C,) in the precision to compute in.
 """
 
 import math
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -11,20 +13,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from plusx.ops import norm_loops
+from plusx.ops import norm_loops, norm_planes
 from plusx.ops.activation import Activation
-from plusx.ops.cores import share
-from plusx.ops.loops import as_array
+from plusx.ops.loops import as_array, as_pictures
+from plusx.ops.norm_loops import ACTIVATIONS
+from plusx.ops.parts import Known, known, parts
+from plusx.ops.windows import layout_of
 
 ROW = 1024
-"""Numbers in a row: entering a loop costs as much as a few dozen of them."""
+"""Numbers in a row of channels side by side: entering a loop costs as much as a few dozen of them."""
 
 
 def sums(x: Tensor, origin: Tensor) -> Tensor:
     """Σ (x − origin) and Σ (x − origin)² of each channel: (2, C) float64."""
-    rows = _rows(x)
-    start = _factors(rows, origin)[0]
-    return _by_channel(share(lambda part: norm_loops.sums(rows[part], start), len(rows)), x)
+    loops, pixels = _loops(x)
+    rows, factors = _rows(x, pixels), _factors(pixels, origin)
+    total = np.zeros((parts(rows), 2, factors.shape[1]))
+    loops.sums(len(total), rows, factors[0], total)
+    return _by_channel(total, x)
 
 
 def transform(
@@ -32,10 +38,9 @@ def transform(
 ) -> Tensor:
     """f(x · scale + shift + added)."""
     y = torch.empty_like(x)
-    rows, other, out = _rows(x), _rows(added), _rows(y)
-    factors = _factors(rows, scale, shift)
-    run, _, _ = norm_loops.norm_loops(activation)
-    share(lambda part: run(rows[part], _part(other, part), factors, out[part]), len(rows))
+    loops, pixels = _loops(x)
+    rows, other, out = (_rows(t, pixels) for t in (x, added, y))
+    loops.transform(parts(rows), rows, other, _known(activation), _factors(pixels, scale, shift), out)
     return y
 
 
@@ -49,12 +54,12 @@ def gradient_sums(
     activation: Activation,
 ) -> Tensor:
     """Σ G and Σ G · (x − mean) of each channel, G = f'(x · scale + shift + added) · grad: (2, C) float64."""
-    g, rows, other = _rows(grad), _rows(x), _rows(added)
-    factors = _factors(rows, scale, shift, mean)
-    _, run, _ = norm_loops.norm_loops(activation)
-    return _by_channel(
-        share(lambda part: run(g[part], rows[part], _part(other, part), factors), len(rows)), x
-    )
+    loops, pixels = _loops(x)
+    rows, g, other = (_rows(t, pixels) for t in (x, grad, added))
+    factors = _factors(pixels, scale, shift, mean)
+    total = np.zeros((parts(rows), 2, factors.shape[1]))
+    loops.gradient_sums(len(total), rows, g, other, _known(activation), factors, total)
+    return _by_channel(total, x)
 
 
 def input_gradient(
@@ -69,26 +74,28 @@ def input_gradient(
 ) -> tuple[Tensor, Tensor | None]:
     """scale · G − slope · x + constant, and G itself if there is anything added."""
     dx, passed = torch.empty_like(x), None if added is None else torch.empty_like(x)
-    g, rows, other, d, p = _rows(grad), _rows(x), _rows(added), _rows(dx), _rows(passed)
-    factors = _factors(rows, scale, shift, slope, constant)
-    _, _, run = norm_loops.norm_loops(activation)
-    share(
-        lambda part: run(g[part], rows[part], _part(other, part), factors, d[part], _part(p, part)), len(rows)
-    )
+    loops, pixels = _loops(x)
+    rows, g, other, d, p = (_rows(t, pixels) for t in (x, grad, added, dx, passed))
+    factors = _factors(pixels, scale, shift, slope, constant)
+    loops.input_gradient(parts(rows), rows, g, other, _known(activation), factors, d, p)
     return dx, passed
 
 
-def _rows(x: Tensor | None) -> Any:
-    """(N, C, H, W) → (rows, pixels · C), a view if x is channels-last."""
+def _loops(x: Tensor) -> tuple[ModuleType, int]:
+    """The loops for pictures that lie like x, and how many pixels are in a row of theirs; 0 for a plane's."""
+    if layout_of(x) != torch.channels_last:
+        return norm_planes, 0
+    return norm_loops, math.gcd(x.numel() // x.shape[1], _power_of_two(ROW // x.shape[1]))
+
+
+def _rows(x: Tensor | None, pixels: int) -> Any:
+    """(N, C, H, W) → (rows, pixels · C), or the planes (N · C, H · W); a view if x lies so."""
     if x is None:
         return None
-    pixels = math.gcd(x.numel() // x.shape[1], _power_of_two(ROW // x.shape[1]))
+    if not pixels:
+        return as_pictures(x, torch.contiguous_format)
     plain = x.detach().contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1)
     return as_array(plain.reshape(-1, pixels * x.shape[1]))
-
-
-def _part(rows: Any, part: slice) -> Any:
-    return None if rows is None else rows[part]
 
 
 def _power_of_two(n: int) -> int:
@@ -96,13 +103,15 @@ def _power_of_two(n: int) -> int:
     return 1 << max(0, n.bit_length() - 1)
 
 
-def _factors(rows: NDArray[Any], *by_channel: Tensor) -> NDArray[Any]:
-    """Factors for each channel → (factors, pixels · C): one for each number of a row."""
-    stacked = torch.stack(by_channel).detach().numpy()
-    return np.tile(stacked, rows.shape[1] // stacked.shape[1])
+def _known(activation: Activation) -> Known:
+    return known(ACTIVATIONS.index(activation))
 
 
-def _by_channel(parts: list[NDArray[Any]], x: Tensor) -> Tensor:
-    """Sums (2, pixels · C) over rows, of each part → (2, C)."""
-    total: NDArray[Any] = sum(parts)  # type: ignore[assignment]
-    return torch.from_numpy(total.reshape(2, -1, x.shape[1]).sum(1))
+def _factors(pixels: int, *by_channel: Tensor) -> NDArray[Any]:
+    """Factors for each channel → (factors, pixels · C): one for each number of a row; or (factors, C)."""
+    return np.tile(torch.stack(by_channel).detach().numpy(), max(1, pixels))
+
+
+def _by_channel(total: NDArray[Any], x: Tensor) -> Tensor:
+    """Sums (parts, 2, pixels · C) over rows → (2, C)."""
+    return torch.from_numpy(total.sum(0).reshape(2, -1, x.shape[1]).sum(1))

@@ -7,23 +7,21 @@ The backward loops compute v again: that is cheaper than reading what would have
 reads what it needs before it chooses or writes: only then it becomes vector instructions.
 """
 
-import functools
-from typing import Any
-
 import numpy as np
 
 from plusx.ops.loops import compiled, inlined, narrow, wide
+from plusx.ops.parts import in_parts
 
 BLOCK = 64  # rows added up in the numbers' own precision, before the sum goes to float64
 NOUGHT, ONE, THREE, SIX = np.float32([0, 1, 3, 6])  # exact in any precision, and they widen nothing
-
 
 ACTIVATIONS = ("identity", "relu", "hardswish")
 RELU, HARDSWISH = 1, 2  # their numbers, which a compiled choice is made by
 
 
 @inlined
-def _f(v, number):
+def f(v, number):
+    """The activation of this number."""
     if number == RELU:
         v = NOUGHT if v < NOUGHT else v
     if number == HARDSWISH:
@@ -35,7 +33,8 @@ def _f(v, number):
 
 
 @inlined
-def _through_f(g, v, number):
+def through_f(g, v, number):
+    """Its derivative at v, times g."""
     if number == RELU:
         g = NOUGHT if v <= NOUGHT else g
     if number == HARDSWISH:
@@ -47,87 +46,106 @@ def _through_f(g, v, number):
 
 
 @compiled
-def sums(x, origin):
+def _sums(part, x, origin, total):
     """Σ (x − origin) and Σ (x − origin)² of each channel, float64; a near origin keeps the second exact."""
-    rows, L = x.shape
-    total = np.zeros((2, L))
+    number, start, end = part
+    L = x.shape[1]
     first, second = np.empty(L, origin.dtype), np.empty(L, origin.dtype)
-    for begin in range(0, rows, BLOCK):
+    for begin in range(start, end, BLOCK):
         first[:] = 0
         second[:] = 0
-        for n in range(begin, min(begin + BLOCK, rows)):
+        for n in range(begin, min(begin + BLOCK, end)):
             row = x[n]
             for k in range(L):
                 d = wide(row[k]) - origin[k]
                 first[k] += d
                 second[k] += d * d
         for k in range(L):
-            total[0, k] += first[k]
-            total[1, k] += second[k]
-    return total
+            total[number, 0, k] += first[k]
+            total[number, 1, k] += second[k]
 
 
-@functools.lru_cache
-def norm_loops(activation: str) -> tuple[Any, Any, Any]:
-    """Return (transform, gradient_sums, input_gradient) for an activation of `ACTIVATIONS`."""
-    number = ACTIVATIONS.index(activation)
+@compiled
+def sums(count, *arguments):
+    """Fill total (parts, 2, L)."""
+    in_parts(_sums, count, arguments)
 
-    @compiled
-    def transform(x, added, factors, y):
-        """y = f(x · scale + shift + added); factors are (scale, shift)."""
-        rows, L = x.shape
-        for n in range(rows):
-            row, out = x[n], y[n]
+
+@compiled
+def _transform(part, x, added, activation, factors, y):
+    """y = f(x · scale + shift + added); factors are (scale, shift)."""
+    _, first, end = part
+    L = x.shape[1]
+    for n in range(first, end):
+        row, out = x[n], y[n]
+        other = row if added is None else added[n]
+        for k in range(L):
+            v = wide(row[k]) * factors[0, k] + factors[1, k]
+            if added is not None:
+                v += wide(other[k])
+            out[k] = narrow(f(v, len(activation)), row[k])
+
+
+@compiled
+def transform(count, *arguments):
+    """Fill y."""
+    in_parts(_transform, count, arguments)
+
+
+@compiled
+def _gradient_sums(part, x, grad, added, activation, factors, total):
+    """Σ G and Σ G · (x − mean), float64, with G = ∂L/∂v; factors are (scale, shift, mean)."""
+    number, start, end = part
+    L = x.shape[1]
+    first, second = np.empty(L, factors.dtype), np.empty(L, factors.dtype)
+    for begin in range(start, end, BLOCK):
+        first[:] = 0
+        second[:] = 0
+        for n in range(begin, min(begin + BLOCK, end)):
+            row, g = x[n], grad[n]
             other = row if added is None else added[n]
-            for k in range(L):
-                v = wide(row[k]) * factors[0, k] + factors[1, k]
-                if added is not None:
-                    v += wide(other[k])
-                out[k] = narrow(_f(v, number), row[k])
-
-    @compiled
-    def gradient_sums(grad, x, added, factors):
-        """Σ G and Σ G · (x − mean), float64, with G = ∂L/∂v; factors are (scale, shift, mean)."""
-        rows, L = x.shape
-        total = np.zeros((2, L))
-        first, second = np.empty(L, factors.dtype), np.empty(L, factors.dtype)
-        for begin in range(0, rows, BLOCK):
-            first[:] = 0
-            second[:] = 0
-            for n in range(begin, min(begin + BLOCK, rows)):
-                row, g = x[n], grad[n]
-                other = row if added is None else added[n]
-                for k in range(L):
-                    given, value = wide(g[k]), wide(row[k])
-                    v = value * factors[0, k] + factors[1, k]
-                    if added is not None:
-                        v += wide(other[k])
-                    G = _through_f(given, v, number)
-                    first[k] += G
-                    second[k] += G * (value - factors[2, k])
-            for k in range(L):
-                total[0, k] += first[k]
-                total[1, k] += second[k]
-        return total
-
-    @compiled
-    def input_gradient(grad, x, added, factors, dx, passed):
-        """dx = scale · G − slope · x + constant, and G itself goes to `passed`, if there is anything added.
-
-        Factors are (scale, shift, slope, constant).
-        """
-        rows, L = x.shape
-        for n in range(rows):
-            row, g, d = x[n], grad[n], dx[n]
-            other, p = (row, d) if added is None else (added[n], passed[n])
             for k in range(L):
                 given, value = wide(g[k]), wide(row[k])
                 v = value * factors[0, k] + factors[1, k]
                 if added is not None:
                     v += wide(other[k])
-                G = _through_f(given, v, number)
-                d[k] = narrow(factors[0, k] * G - factors[2, k] * value + factors[3, k], row[k])
-                if added is not None:
-                    p[k] = narrow(G, row[k])
+                G = through_f(given, v, len(activation))
+                first[k] += G
+                second[k] += G * (value - factors[2, k])
+        for k in range(L):
+            total[number, 0, k] += first[k]
+            total[number, 1, k] += second[k]
 
-    return transform, gradient_sums, input_gradient
+
+@compiled
+def gradient_sums(count, *arguments):
+    """Fill total (parts, 2, L)."""
+    in_parts(_gradient_sums, count, arguments)
+
+
+@compiled
+def _input_gradient(part, x, grad, added, activation, factors, dx, passed):
+    """dx = scale · G − slope · x + constant, and G itself goes to `passed`, if there is anything added.
+
+    Factors are (scale, shift, slope, constant).
+    """
+    _, first, end = part
+    L = x.shape[1]
+    for n in range(first, end):
+        row, g, d = x[n], grad[n], dx[n]
+        other, p = (row, d) if added is None else (added[n], passed[n])
+        for k in range(L):
+            given, value = wide(g[k]), wide(row[k])
+            v = value * factors[0, k] + factors[1, k]
+            if added is not None:
+                v += wide(other[k])
+            G = through_f(given, v, len(activation))
+            d[k] = narrow(factors[0, k] * G - factors[2, k] * value + factors[3, k], row[k])
+            if added is not None:
+                p[k] = narrow(G, row[k])
+
+
+@compiled
+def input_gradient(count, *arguments):
+    """Fill dx and passed."""
+    in_parts(_input_gradient, count, arguments)

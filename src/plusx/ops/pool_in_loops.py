@@ -8,39 +8,26 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from plusx.ops import average_planes, loops
-from plusx.ops.average_loops import average_loops
-from plusx.ops.average_planes import tiled_loops
-from plusx.ops.cores import share
-from plusx.ops.maximum_loops import max_loops
-from plusx.ops.maximum_planes import plane_loops
+from plusx.ops import average_loops, average_planes, loops, maximum_loops, maximum_planes
+from plusx.ops.parts import Known, known, parts
 from plusx.ops.planes import in_wide_tiles, lay_out
 from plusx.ops.windows import Geometry, first_tap, layout_of
 
 
 def max_forward(x: Tensor, geometry: Geometry, y: Tensor, winner: Tensor) -> None:
     """Fill y and winner (N, C, H_out, W_out), laid out as x."""
-    size, layout = (x.shape[2], x.shape[3]), layout_of(x)
+    size, layout, K = (x.shape[2], x.shape[3]), layout_of(x), _known(geometry)
     pictures, best, won = (loops.as_pictures(t, layout) for t in (x, y, winner))
-    lowest = loops.widened(x, -torch.inf)
+    lowest, count = loops.widened(x, -torch.inf), parts(pictures)
     first_taps = _first_taps(geometry, won.dtype.type)
     if layout == torch.channels_last:
-        forward, _ = max_loops(*geometry.K, won.dtype.type)
-        share(
-            lambda part: forward(
-                pictures[part], x.shape[1], size, geometry[1:], first_taps, lowest, best[part], won[part]
-            ),
-            len(pictures),
+        maximum_loops.forward(
+            count, pictures, x.shape[1], size, geometry[1:], K, first_taps, lowest, best, won
         )
-        return
-    forward, _, forward_tiled, _ = plane_loops(*geometry.K, won.dtype.type)
-    if in_wide_tiles(size, geometry):
-        share(lambda part: forward_tiled(pictures[part], size[1], best[part], won[part]), len(pictures))
-        return
-    planes = lay_out(size, geometry)
-    share(
-        lambda part: forward(pictures[part], planes, first_taps, lowest, best[part], won[part]), len(pictures)
-    )
+    elif in_wide_tiles(size, geometry):
+        maximum_planes.forward_tiled(count, pictures, size[1], K, best, won)
+    else:
+        maximum_planes.forward(count, pictures, lay_out(size, geometry), first_taps, lowest, best, won)
 
 
 @functools.lru_cache(maxsize=256)
@@ -48,56 +35,44 @@ def _first_taps(geometry: Geometry, taps: type[np.unsignedinteger[Any]]) -> NDAr
     return first_tap(geometry).flatten().numpy().astype(taps)
 
 
+def _known(geometry: Geometry) -> tuple[Known, Known]:
+    return known(geometry.K[0]), known(geometry.K[1])
+
+
 def max_backward(grad: Tensor, winner: Tensor, geometry: Geometry, dx: Tensor) -> None:
     """Fill dx (N, C, H, W); `winner` (N, C, H_out, W_out) is laid out as dx."""
-    size, layout = (dx.shape[2], dx.shape[3]), layout_of(dx)
+    size, layout, K = (dx.shape[2], dx.shape[3]), layout_of(dx), _known(geometry)
     gradients, won, pixels = (loops.as_pictures(t, layout) for t in (grad, winner, dx))
+    count = parts(pixels)
     if layout == torch.channels_last:
-        _, backward = max_loops(*geometry.K, won.dtype.type)
-        channels, steps = grad.shape[1], geometry[1:]
-        share(
-            lambda part: backward(gradients[part], channels, size, steps, won[part], pixels[part]),
-            len(pixels),
-        )
-        return
-    _, backward, _, backward_tiled = plane_loops(*geometry.K, won.dtype.type)
-    if in_wide_tiles(size, geometry):
-        share(lambda part: backward_tiled(gradients[part], size[1], won[part], pixels[part]), len(pixels))
-        return
-    share(lambda part: backward(gradients[part], size[1], geometry[1:], won[part], pixels[part]), len(pixels))
+        maximum_loops.backward(count, gradients, grad.shape[1], size, geometry[1:], K, won, pixels)
+    elif in_wide_tiles(size, geometry):
+        maximum_planes.backward_tiled(count, gradients, size[1], K, won, pixels)
+    else:
+        maximum_planes.backward(count, gradients, size[1], geometry[1:], K, won, pixels)
 
 
 def average_forward(x: Tensor, n: Tensor, geometry: Geometry, y: Tensor) -> None:
     """Fill y (N, C, H_out, W_out), laid out as x; `n` (H_out, W_out) says by how much each sum is divided."""
-    size, layout, counts = (x.shape[2], x.shape[3]), layout_of(x), n.flatten().numpy()
-    pictures, means = loops.as_pictures(x, layout), loops.as_pictures(y, layout)
+    size, layout, K = (x.shape[2], x.shape[3]), layout_of(x), _known(geometry)
+    pictures, means, counts = loops.as_pictures(x, layout), loops.as_pictures(y, layout), n.flatten().numpy()
+    count = parts(pictures)
     if layout == torch.channels_last:
-        forward, _ = average_loops(*geometry.K)
-        channels, steps = x.shape[1], geometry[1:]
-        share(lambda part: forward(pictures[part], channels, size, steps, counts, means[part]), len(pictures))
+        average_loops.forward(count, pictures, x.shape[1], size, geometry[1:], K, counts, means)
     elif in_wide_tiles(size, geometry):
-        forward, _ = tiled_loops(*geometry.K)
-        share(lambda part: forward(pictures[part], size[1], counts[0], means[part]), len(pictures))
+        average_planes.forward_tiled(count, pictures, size[1], K, counts[0], means)
     else:
-        planes = lay_out(size, geometry)
-        share(lambda part: average_planes.forward(pictures[part], planes, counts, means[part]), len(pictures))
+        average_planes.forward(count, pictures, lay_out(size, geometry), counts, means)
 
 
 def average_backward(grad: Tensor, n: Tensor, geometry: Geometry, dx: Tensor) -> None:
     """Fill dx (N, C, H, W)."""
-    size, layout, counts = (dx.shape[2], dx.shape[3]), layout_of(dx), n.flatten().numpy()
+    size, layout, K = (dx.shape[2], dx.shape[3]), layout_of(dx), _known(geometry)
     gradients, pixels = loops.as_pictures(grad, layout), loops.as_pictures(dx, layout)
+    count, counts = parts(pixels), n.flatten().numpy()
     if layout == torch.channels_last:
-        _, backward = average_loops(*geometry.K)
-        channels, steps = grad.shape[1], geometry[1:]
-        share(
-            lambda part: backward(gradients[part], channels, size, steps, counts, pixels[part]), len(pixels)
-        )
+        average_loops.backward(count, gradients, grad.shape[1], size, geometry[1:], K, counts, pixels)
     elif in_wide_tiles(size, geometry):
-        _, backward = tiled_loops(*geometry.K)
-        share(lambda part: backward(gradients[part], size[1], counts[0], pixels[part]), len(pixels))
+        average_planes.backward_tiled(count, gradients, size[1], K, counts[0], pixels)
     else:
-        planes = lay_out(size, geometry)
-        share(
-            lambda part: average_planes.backward(gradients[part], planes, counts, pixels[part]), len(pixels)
-        )
+        average_planes.backward(count, gradients, lay_out(size, geometry), counts, pixels)
