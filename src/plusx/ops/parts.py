@@ -76,10 +76,11 @@ def in_parts(typing: Any, loop: Any, count: Any, arguments: Any) -> Any:
         number, team = (inside.sext(_call(inside, _ASK, name), _INTP) for name in (_NUMBER, _TEAM))
         with cgutils.for_range_slice(inside, number, count_, team) as (k, _):
             bounds = [inside.sdiv(inside.mul(length, edge), count_) for edge in (k, inside.add(k, _INTP(1)))]
-            passed = [
-                context.make_tuple(inside, part, [k, *bounds]),
-                *cgutils.unpack_tuple(inside, packed, len(arguments)),
-            ]
+            passed = [context.make_tuple(inside, part, [k, *bounds])]
+            for kind, value in zip(
+                arguments, cgutils.unpack_tuple(inside, packed, len(arguments)), strict=True
+            ):
+                passed.append(_borrowed(context, inside, kind, value))
             context.call_conv.call_function(inside, function, types.none, called.args, passed)
         inside.ret_void()
 
@@ -95,6 +96,15 @@ _REGION = ir.FunctionType(ir.VoidType(), [_POINTER])
 _BEGIN = ir.FunctionType(ir.VoidType(), [_REGION.as_pointer(), _POINTER, ir.IntType(32), ir.IntType(32)])
 _ASK = ir.FunctionType(ir.IntType(32), [])
 _START, _NUMBER, _TEAM = "plusx_start", "plusx_thread_number", "plusx_team_size"
+
+
+def _borrowed(context: Any, builder: Any, kind: Any, value: Any) -> Any:
+    """An array without its owner: threads that count its users together wait for each other at every view."""
+    if not isinstance(kind, types.Array):
+        return value
+    array = context.make_array(kind)(context, builder, value)
+    array.meminfo = cgutils.get_null_value(array.meminfo.type)
+    return array._getvalue()
 
 
 def _call(builder: Any, function: ir.FunctionType, name: str, *arguments: Any) -> Any:
