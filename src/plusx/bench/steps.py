@@ -50,7 +50,6 @@ def bench_steps(
     networks: tuple[str, ...] = tuple(NETWORKS),
     rounds: int = 3,
     say: Callable[[str], None] = lambda line: None,
-    only: str | None = None,
 ) -> dict[str, Any]:
     """Time forward, loss and backward of each network on random pictures, and measure their memory.
 
@@ -59,12 +58,11 @@ def bench_steps(
         most memory that a step takes on top of the network and its pictures.
     """
     keep_memory()
-    chosen = {only: ways()[only]} if only else ways()
     rows = []
     for name in networks:
         say(name)
         N, size = NETWORKS[name]
-        times = alternate({key: timed_step(name, N, size, way) for key, way in chosen.items()}, rounds)
+        times = alternate({key: timed_step(name, N, size, way) for key, way in ways().items()}, rounds)
         for key, seconds in times.items():
             say(f"{name}, memory, {key}")
             s = spread(seconds)
@@ -77,7 +75,7 @@ def bench_steps(
                     "seconds": [round(v, 4) for v in (s.median, s.low, s.high)],
                     "images_per_second": round(N / s.median, 1),
                     "seconds_per_50000": round(CIFAR_EPOCH * s.median / N, 1),
-                    "peak_memory_bytes": step_memory(name, N, size, chosen[key]),
+                    "peak_memory_bytes": step_memory(name, N, size, ways()[key]),
                 }
             )
     return {"threads": torch.get_num_threads(), "precision": _name(ways()[OURS].precision), "rows": rows}

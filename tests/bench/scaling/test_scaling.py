@@ -18,10 +18,9 @@ def result(monkeypatch) -> dict:
     def processes(p: int, rounds: int) -> dict:
         return {"processes": p, "all_reduce": [[4096, 1e-4], [10**8, 0.1]], "alone": [0.1, 0.2], "step": 0.4}
 
-    row = {"images_per_second": 5.0, "pictures": 16}
     monkeypatch.setattr("plusx.bench.scaling.measure_processes", processes)
     monkeypatch.setattr("plusx.bench.scaling.decode_rate", lambda: {"pictures_per_second": 200.0, "bytes": 1})
-    monkeypatch.setattr("plusx.bench.scaling.bench_steps", lambda names, rounds, only: {"rows": [row]})
+    monkeypatch.setattr("plusx.bench.scaling.timed_step", lambda name, N, size, way: lambda: N / 5)
     return bench_scaling(rounds=1)
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import statistics
 from collections.abc import Callable
 from datetime import date
 from typing import Any
@@ -14,8 +15,9 @@ from plusx.bench.scaling.facts import FACTS
 from plusx.bench.scaling.measured import NETWORK, SIZE, decode_rate, measure_processes
 from plusx.bench.scaling.plan import cpu_curve, curves, input_pipeline, reach, useful_devices
 from plusx.bench.scaling.step import workload
-from plusx.bench.steps import NETWORKS, bench_steps
-from plusx.device import processor
+from plusx.bench.steps import NETWORKS, OURS, timed_step, ways
+from plusx.bench.timing import alternate
+from plusx.device import keep_memory, processor
 
 __all__ = ["bench_scaling"]
 
@@ -42,7 +44,10 @@ def bench_scaling(rounds: int = 3, say: Callable[[str], None] = lambda line: Non
         say(f"{p} processes")
         runs.append(measure_processes(p, rounds))
     say("resnet50")
-    mine = bench_steps(("resnet50",), rounds, only="plusx")["rows"][0]
+    keep_memory()
+    N, size = NETWORKS["resnet50"]
+    seconds = alternate({OURS: timed_step("resnet50", N, size, ways()[OURS])}, rounds)[OURS]
+    rate = round(N / statistics.median(seconds), 1)
     work = workload("resnet50")
     rows = curves(work)
     return {
@@ -59,13 +64,13 @@ def bench_scaling(rounds: int = 3, say: Callable[[str], None] = lambda line: Non
         },
         "facts": {name: dataclasses.asdict(fact) for name, fact in FACTS.items()},
         "measured": {
-            "resnet50": {"images_per_second": mine["images_per_second"], "pictures": mine["pictures"]},
+            "resnet50": {"images_per_second": rate, "pictures": N},
             "decoding": decoding,
             "processes": runs,
         },
         "workload": {"bytes": work.bytes, **dataclasses.asdict(work)},
         "rows": rows,
-        "cpu": cpu_curve(work, mine["images_per_second"], NETWORKS["resnet50"][0]),
+        "cpu": cpu_curve(work, rate, N),
         "reach": reach(rows),
         "useful": useful_devices(),
         "input": input_pipeline(decoding["pictures_per_second"]),
