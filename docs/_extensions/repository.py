@@ -1,7 +1,7 @@
 """The repository's own files in the site: code with its lines numbered, folders as lists, the rest as it is.
 
-A link in a page to `../src/plusx/ops/conv.py` works in the repository; here it leads to
-`files/src/plusx/ops/conv.py.html`. So do the reference's "source" links, each to its line.
+A link in a page to `../src/plusx/ops/convolution/conv.py` works in the repository; here it leads to
+`files/src/plusx/ops/convolution/conv.py.html`. So do the reference's "source" links, each to its line.
 """
 
 import inspect

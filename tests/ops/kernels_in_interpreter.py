@@ -6,10 +6,13 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from plusx import ops
-from plusx.ops import gpu, norm_fused, norm_on_gpu, pool_on_gpu
-from plusx.ops.norm_loops import ACTIVATIONS
-from plusx.ops.pool_ways import way_for
-from plusx.ops.windows import Geometry
+from plusx.ops import gpu
+from plusx.ops.normalisation import fused
+from plusx.ops.normalisation import on_gpu as norm_on_gpu
+from plusx.ops.normalisation.pixel_loops import ACTIVATIONS
+from plusx.ops.pooling import on_gpu as pool_on_gpu
+from plusx.ops.pooling.ways import way_for
+from plusx.ops.pooling.windows import Geometry
 
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
 
@@ -94,8 +97,8 @@ def test_normalisation_equals_torchs_three_layers(data) -> None:
     x, added = picture(), picture() if shortcut else None
     weight, bias = (random(C).to(dtype).requires_grad_() if affine else None for _ in range(2))
     running = [torch.full((C,), value, dtype=dtype) for value in (0.5, 2.0)]
-    assert norm_fused.suits(x, added)
-    assert norm_fused._passes(x) is norm_on_gpu
+    assert fused.suits(x, added)
+    assert fused._passes(x) is norm_on_gpu
     mine = [r.clone() for r in running]
     y = ops.batch_norm(
         x, *mine, weight, bias, training, 0.3, added=added, activation=activation, engine="handmade"
@@ -118,6 +121,6 @@ def test_normalisation_equals_torchs_three_layers(data) -> None:
 
 def test_sums_over_many_rows_and_channels() -> None:
     x = torch.randn(3, 70, 20, 10).contiguous(memory_format=torch.channels_last) + 100
-    mean, variance = norm_fused.statistics(x)
+    mean, variance = fused.statistics(x)
     torch.testing.assert_close(mean, x.mean((0, 2, 3)))
     torch.testing.assert_close(variance, x.var((0, 2, 3), correction=0), rtol=1e-4, atol=1e-4)

@@ -11,7 +11,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.nn import functional as F
 
 from plusx import ops
-from plusx.ops import columns
+from plusx.ops.convolution import columns
 
 CASES = [
     # stride, padding, dilation, groups
@@ -102,7 +102,7 @@ def test_a_batch_larger_than_one_chunk(monkeypatch) -> None:
     x, weight, bias = (t.detach().float().requires_grad_() for t in _inputs(2))
     whole = ops.conv2d(x, weight, bias, padding=1, groups=2, engine="handmade")
     whole_gradients = torch.autograd.grad(whole.sin().sum(), (x, weight, bias))
-    monkeypatch.setattr(import_module("plusx.ops.columns"), "CHUNK_BYTES", 1)
+    monkeypatch.setattr(import_module("plusx.ops.convolution.columns"), "CHUNK_BYTES", 1)
     single = ops.conv2d(x, weight, bias, padding=1, groups=2, engine="handmade")
     torch.testing.assert_close(single, whole)
     torch.testing.assert_close(torch.autograd.grad(single.sin().sum(), (x, weight, bias)), whole_gradients)

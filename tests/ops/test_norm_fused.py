@@ -8,8 +8,8 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.nn import functional as F
 
 from plusx import ops
-from plusx.ops import norm_fused
-from plusx.ops.norm_loops import ACTIVATIONS
+from plusx.ops.normalisation import fused
+from plusx.ops.normalisation.pixel_loops import ACTIVATIONS
 
 LAYOUTS = [torch.channels_last, torch.contiguous_format]
 
@@ -41,7 +41,7 @@ def test_values_gradients_and_statistics_equal_torchs(data) -> None:
     added = _random(N, C, H, W, seed=1, dtype=dtype, layout=other).requires_grad_() if shortcut else None
     weight, bias = (_random(C, seed=s, dtype=wide).requires_grad_() if affine else None for s in (2, 3))
     running = [torch.full((C,), 4.0, dtype=wide), torch.full((C,), 2.0, dtype=wide)]
-    assert norm_fused.suits(x, added)
+    assert fused.suits(x, added)
 
     mine = [r.clone() for r in running]
     y = ops.batch_norm(
@@ -112,7 +112,7 @@ def test_every_engine_finishes_with_shortcut_and_activation(activation) -> None:
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_large_mean_does_not_drown_the_variance(layout) -> None:
     x = _random(64, 3, 8, 8, dtype=torch.float32, layout=layout) + 1000
-    mean, variance = norm_fused.statistics(x)
+    mean, variance = fused.statistics(x)
     torch.testing.assert_close(mean.double(), x.double().mean((0, 2, 3)), rtol=1e-6, atol=1e-4)
     torch.testing.assert_close(
         variance.double(), x.double().var((0, 2, 3), correction=0), rtol=1e-3, atol=1e-4

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from plusx import ops
-from plusx.ops import strips
-from plusx.ops.strips import StripConvolution
+from plusx.ops.convolution import strips
+from plusx.ops.convolution.strips import StripConvolution
 
 
 def _random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.Tensor:

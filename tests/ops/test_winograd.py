@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from plusx import ops
-from plusx.ops import winograd
+from plusx.ops.convolution import winograd
 
 
 def _random(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -28,6 +28,12 @@ def serve(*tensors: Tensor) -> bool:
     )
 
 
+def layout_of(x: Tensor) -> torch.memory_format:
+    """Return whether channels come last in memory."""
+    last = x.is_contiguous(memory_format=torch.channels_last) and x.stride(1) == 1
+    return torch.channels_last if last else torch.contiguous_format
+
+
 def as_array(x: Tensor) -> np.ndarray[Any, Any]:
     """The tensor's own memory; bfloat16 as uint16."""
     x = x.detach()

@@ -1,4 +1,4 @@
-"""The loops of average pooling over channels-last pictures, as `plusx.ops.maximum_loops`.
+"""The loops of average pooling over channels-last pictures, as `plusx.ops.pooling.maximum_loops`.
 
 Every sum is taken in float32 at least and rounded once. `n` (H_out·W_out,) says by how much each is divided.
 """

@@ -2,7 +2,7 @@
 
 A picture is cut into tiles of 4×4 output pixels; each needs 6×6 input pixels, two more than its own. The
 one-dimensional transforms are small matrices; applied to columns and then to rows they give `Bᵀ d B`,
-`Aᵀ m A` and `A g Aᵀ` (see `plusx.ops.winograd`):
+`Aᵀ m A` and `A g Aᵀ` (see `plusx.ops.convolution.winograd`):
 
          4  0 -5  0  1  0          1  1  1  1  1  0
          0 -4 -4  1  1  0     Aᵀ = 0  1 -1  2 -2  0

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from plusx.ops.chunks import chunks
-from plusx.ops.windows import Geometry, first_tap, taps
+from plusx.ops.pooling.windows import Geometry, first_tap, taps
 
 
 def max_forward(x: Tensor, geometry: Geometry, y: Tensor, winner: Tensor) -> None:

@@ -1,5 +1,6 @@
-"""Normalisation, shortcut and activation on the processor: the compiled loops, over channels side by side in
-channels-last memory (`plusx.ops.norm_loops`), plane by plane in contiguous memory (`plusx.ops.norm_planes`).
+"""Normalisation, shortcut and activation on the processor: the compiled loops, shared among its cores.
+
+Channels-last pictures go through `pixel_loops`, contiguous ones plane by plane through `plane_loops`.
 
 All take pictures (N, C, H, W), and factors (C,) in the precision to compute in.
 """
@@ -13,12 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from plusx.ops import norm_loops, norm_planes
 from plusx.ops.activation import Activation
-from plusx.ops.loops import as_array, as_pictures
-from plusx.ops.norm_loops import ACTIVATIONS
+from plusx.ops.loops import as_array, as_pictures, layout_of
+from plusx.ops.normalisation import pixel_loops, plane_loops
+from plusx.ops.normalisation.pixel_loops import ACTIVATIONS
 from plusx.ops.parts import Known, known, parts
-from plusx.ops.windows import layout_of
 
 ROW = 1024
 """Numbers in a row of channels side by side: entering a loop costs as much as a few dozen of them."""
@@ -84,8 +84,8 @@ def input_gradient(
 def _loops(x: Tensor) -> tuple[ModuleType, int]:
     """The loops for pictures that lie like x, and how many pixels are in a row of theirs; 0 for a plane's."""
     if layout_of(x) != torch.channels_last:
-        return norm_planes, 0
-    return norm_loops, math.gcd(x.numel() // x.shape[1], _power_of_two(ROW // x.shape[1]))
+        return plane_loops, 0
+    return pixel_loops, math.gcd(x.numel() // x.shape[1], _power_of_two(ROW // x.shape[1]))
 
 
 def _rows(x: Tensor | None, pixels: int) -> Any:

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from plusx.ops.pool_ways import way_for
+from plusx.ops.loops import layout_of
+from plusx.ops.pooling.ways import way_for
+from plusx.ops.pooling.windows import Geometry, empty, taps
 from plusx.ops.shape import Pair
-from plusx.ops.windows import Geometry, empty, layout_of, taps
 
 
 class MaxPool(torch.autograd.Function):

@@ -6,7 +6,7 @@ written once.
 
 Arrays are the tensors' own memory: x (N, H·W·C) and y, winner (N, H_out·W_out·C); `geometry` is
 without its K. The type of winner is wide enough for K_h · K_w: the taps, and the number that stands for none.
-Contiguous pictures have loops of their own, `plusx.ops.maximum_planes`.
+Contiguous pictures have loops of their own, `plusx.ops.pooling.maximum_planes`.
 """
 
 import numpy as np

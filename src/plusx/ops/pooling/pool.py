@@ -11,14 +11,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from plusx.ops import loops, reference
-from plusx.ops.average import AveragePool
 from plusx.ops.engines import resolve
-from plusx.ops.global_pool import GlobalAveragePool, GlobalMaxPool
 from plusx.ops.lesson_layout import each_picture
 from plusx.ops.loops import UNROLLED
-from plusx.ops.maximum import MaxPool
+from plusx.ops.pooling.average import AveragePool
+from plusx.ops.pooling.global_pool import GlobalAveragePool, GlobalMaxPool
+from plusx.ops.pooling.maximum import MaxPool
+from plusx.ops.pooling.windows import count_pixels, resolve_windows
 from plusx.ops.shape import IntOrPair, Padding
-from plusx.ops.windows import count_pixels, resolve_windows
 
 
 def max_pool2d(

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from plusx.ops import loops
-from plusx.ops.column_loops import add_up
+from plusx.ops.convolution.column_loops import add_up
 from plusx.ops.parts import parts
 from plusx.ops.shape import span
 

@@ -1,4 +1,4 @@
-"""Normalisation, shortcut and activation on a GPU: two Triton kernels each way (see `plusx.ops.norm_fused`).
+"""Normalisation, shortcut and activation on a GPU: two Triton kernels each way (see `fused`).
 
 A channels-last picture is a matrix, a row for each pixel and a column for each channel. The sums of the
 columns are taken in two steps: each program adds up ROWS rows, and torch adds their sums up in float64.

@@ -4,8 +4,9 @@ from types import ModuleType
 
 from torch import Tensor
 
-from plusx.ops import gpu, loops, pool_by_taps, pool_in_loops
-from plusx.ops.windows import Geometry
+from plusx.ops import gpu, loops
+from plusx.ops.pooling import by_taps, in_loops
+from plusx.ops.pooling.windows import Geometry
 
 MOST_TAPS = 64
 """A Triton kernel writes the taps of a window out, one after the other."""
@@ -16,10 +17,10 @@ def way_for(x: Tensor, geometry: Geometry) -> ModuleType:
 
     >>> import torch
     >>> way_for(torch.zeros(1, 1, 2, 2), Geometry((2, 2), (2, 2), (0, 0), (1, 1), (1, 1))).__name__
-    'plusx.ops.pool_in_loops'
+    'plusx.ops.pooling.in_loops'
     """
     if gpu.serve(x) and geometry.K[0] * geometry.K[1] <= MOST_TAPS:
-        from plusx.ops import pool_on_gpu  # Triton is not everywhere
+        from plusx.ops.pooling import on_gpu  # Triton is not everywhere
 
-        return pool_on_gpu
-    return pool_in_loops if loops.serve(x) else pool_by_taps
+        return on_gpu
+    return in_loops if loops.serve(x) else by_taps

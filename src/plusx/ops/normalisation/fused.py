@@ -1,7 +1,7 @@
 """Batch normalisation, the shortcut's sum and the activation in one pass each way.
 
-The passes are compiled loops on the processor (`plusx.ops.norm_in_loops`) and Triton kernels on a GPU
-(`plusx.ops.norm_on_gpu`); what they compute stands here.
+The passes are compiled loops on the processor (`in_loops`) and Triton kernels on a GPU (`on_gpu`); what they
+compute stands here.
 """
 
 from types import ModuleType
@@ -12,9 +12,9 @@ from torch import Tensor
 
 from plusx.ops import gpu, loops
 from plusx.ops.activation import Activation, activate
-from plusx.ops.norm_plain import Normalisation
+from plusx.ops.loops import layout_of
+from plusx.ops.normalisation.plain import Normalisation
 from plusx.ops.precision import as_given
-from plusx.ops.windows import layout_of
 
 
 def suits(x: Tensor, added: Tensor | None) -> bool:
@@ -34,12 +34,12 @@ def _kernels_serve(*tensors: Tensor) -> bool:
 
 def _passes(x: Tensor) -> ModuleType:
     if _kernels_serve(x):
-        from plusx.ops import norm_on_gpu  # Triton is not everywhere
+        from plusx.ops.normalisation import on_gpu  # Triton is not everywhere
 
-        return norm_on_gpu
-    from plusx.ops import norm_in_loops
+        return on_gpu
+    from plusx.ops.normalisation import in_loops
 
-    return norm_in_loops
+    return in_loops
 
 
 def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -55,7 +55,7 @@ class FusedNormalisation(torch.autograd.Function):
     """`y = f(v)` with `v = w · (x − μ) · r + b + added` and r = 1 / √(σ² + ε); f is an activation.
 
     With G = ∂L/∂v = f'(v) · ∂L/∂y, ∂L/∂added = G, and the rest is that of
-    `plusx.ops.norm_plain.Normalisation`, written for one pass:
+    `plusx.ops.normalisation.plain.Normalisation`, written for one pass:
 
         ∂L/∂x = w·r · G − (x − μ) · w·r² · mean(G · x̂) − w·r · mean(G)
     """

@@ -46,12 +46,6 @@ def taps(size: Pair, geometry: Geometry) -> Iterator[tuple[int, Index, Index]]:
             yield i * K[1] + j, (..., out_rows, out_columns), (..., in_rows, in_columns)
 
 
-def layout_of(x: Tensor) -> torch.memory_format:
-    """Return whether channels come last in memory."""
-    last = x.is_contiguous(memory_format=torch.channels_last) and x.stride(1) == 1
-    return torch.channels_last if last else torch.contiguous_format
-
-
 def empty(like: Tensor, size: Pair, dtype: torch.dtype, layout: torch.memory_format) -> Tensor:
     """Return room for (N, C, *size) values."""
     return torch.empty(*like.shape[:2], *size, dtype=dtype, device=like.device, memory_format=layout)

@@ -12,7 +12,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from plusx.ops.windows import Geometry, layout_of
+from plusx.ops.loops import layout_of
+from plusx.ops.pooling.windows import Geometry
 
 BLOCK = 256
 

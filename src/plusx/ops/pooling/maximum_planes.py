@@ -4,7 +4,7 @@ import numpy as np
 
 from plusx.ops.loops import compiled, inlined, narrow, wide
 from plusx.ops.parts import in_parts
-from plusx.ops.planes import take_apart
+from plusx.ops.pooling.planes import take_apart
 
 
 @inlined

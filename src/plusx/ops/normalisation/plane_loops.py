@@ -1,11 +1,11 @@
-"""The loops of `plusx.ops.norm_loops` for contiguous pictures, plane by plane: x (N·C, H·W).
+"""The loops of `plusx.ops.normalisation.pixel_loops` for contiguous pictures, plane by plane: x (N·C, H·W).
 
 All of a plane is of one channel, whose factors are (…, C) and stay in registers. Sums of a plane are taken in
 the numbers' own precision, in the order that suits the processor, and added up in float64.
 """
 
 from plusx.ops.loops import compiled, narrow, reordering, wide
-from plusx.ops.norm_loops import f, through_f
+from plusx.ops.normalisation.pixel_loops import f, through_f
 from plusx.ops.parts import in_parts
 
 

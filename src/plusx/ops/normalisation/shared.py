@@ -4,9 +4,9 @@ Each of P processes holds n_p values of a channel, with mean μ_p and variance �
 
     μ = Σ n_p · μ_p / N        σ² = Σ n_p · (σ²_p + (μ_p − μ)²) / N
 
-Backward, ∂L/∂x needs mean(G) and mean(G · x̂) over all N values (see
-`plusx.ops.norm_plain.Normalisation`), so the two sums are added up over the processes. ∂L/∂w and ∂L/∂b are
-each process's own part of the sum: whoever trains adds up the gradients of all parameters anyway.
+Backward, ∂L/∂x needs mean(G) and mean(G · x̂) over all N values (see `Normalisation` in `plain`), so the two
+sums are added up over the processes. ∂L/∂w and ∂L/∂b are each process's own part of the sum: whoever trains
+adds up the gradients of all parameters anyway.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 
-from plusx.ops.norm_plain import Normalisation, channel_sums, input_gradient, statistics_of
+from plusx.ops.normalisation.plain import Normalisation, channel_sums, input_gradient, statistics_of
 
 
 def shared_statistics(x: Tensor) -> tuple[Tensor, Tensor, int]:

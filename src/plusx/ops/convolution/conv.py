@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from plusx.ops import reference, strips, winograd
+from plusx.ops import reference
+from plusx.ops.convolution import strips, winograd
+from plusx.ops.convolution.routes import convolve, input_gradient, weight_gradient
+from plusx.ops.convolution.strips import StripConvolution
 from plusx.ops.engines import Engine, asked
 from plusx.ops.lesson_layout import each_picture, to_lesson, vector
 from plusx.ops.precision import as_given, for_product
-from plusx.ops.routes import convolve, input_gradient, weight_gradient
 from plusx.ops.shape import IntOrPair, Padding, Pair, edges, output_size, pair
-from plusx.ops.strips import StripConvolution
 
 
 class Geometry(NamedTuple):

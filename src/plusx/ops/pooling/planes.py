@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plusx.ops.loops import compiled, wide
+from plusx.ops.pooling.windows import Geometry
 from plusx.ops.shape import Pair
-from plusx.ops.windows import Geometry
 
 ROOM = 4096
 """Numbers in the phases of the planes taken at a time: 16 KiB, which stay in the nearest cache."""

@@ -27,8 +27,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from plusx.ops.convolution.winograd_loops import gradient_tiles, input_tiles, output_pixels
 from plusx.ops.cores import share
-from plusx.ops.winograd_loops import gradient_tiles, input_tiles, output_pixels
 
 CHUNK_TILES = 128
 """So many tiles at a time: enough rows for a fast matrix product, few enough to stay in the cache."""

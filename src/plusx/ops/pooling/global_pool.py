@@ -9,10 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from plusx.ops import global_loops, loops
+from plusx.ops import loops
+from plusx.ops.loops import layout_of
 from plusx.ops.parts import parts
+from plusx.ops.pooling import global_loops
+from plusx.ops.pooling.windows import empty
 from plusx.ops.shape import Pair
-from plusx.ops.windows import empty, layout_of
 
 
 class GlobalMaxPool(torch.autograd.Function):

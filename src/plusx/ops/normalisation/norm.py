@@ -4,13 +4,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from plusx.ops import norm_fused, reference
+from plusx.ops import reference
 from plusx.ops.activation import Activation, activate
 from plusx.ops.engines import resolve
 from plusx.ops.lesson_layout import from_lesson, to_lesson, vector
-from plusx.ops.norm_fused import FusedNormalisation
-from plusx.ops.norm_plain import Normalisation, statistics_of
-from plusx.ops.norm_shared import SharedNormalisation, shared_statistics
+from plusx.ops.normalisation import fused
+from plusx.ops.normalisation.fused import FusedNormalisation
+from plusx.ops.normalisation.plain import Normalisation, statistics_of
+from plusx.ops.normalisation.shared import SharedNormalisation, shared_statistics
 
 
 def batch_norm(
@@ -69,9 +70,9 @@ def batch_norm(
         )
     if not training and (running_mean is None or running_var is None):
         raise ValueError("evaluation needs running_mean and running_var")
-    fused = norm_fused.suits(x, added)
+    in_one_pass = fused.suits(x, added)
     # On a GPU the fused kernels have not been timed yet: they serve whoever asks for them.
-    chosen = resolve(engine, "handmade" if fused and x.device.type == "cpu" else "native")
+    chosen = resolve(engine, "handmade" if in_one_pass and x.device.type == "cpu" else "native")
     if chosen == "native":
         y = F.batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
         return _finish(y, added, activation, chosen)
@@ -83,7 +84,7 @@ def batch_norm(
         assert running_mean is not None
         assert running_var is not None
         mean, variance = running_mean, running_var
-    if chosen == "handmade" and fused:
+    if chosen == "handmade" and in_one_pass:
         return FusedNormalisation.apply(x, weight, bias, added, mean, variance, eps, training, activation)
     if chosen == "handmade":
         y = Normalisation.apply(x, weight, bias, mean, variance, eps, values if training else None)
@@ -122,6 +123,6 @@ def _as_pictures(x: Tensor) -> Tensor:
 
 def _batch_statistics(x: Tensor, engine: str) -> tuple[Tensor, Tensor]:
     if engine == "handmade":
-        return norm_fused.statistics(x) if norm_fused.suits(x, None) else statistics_of(x)
+        return fused.statistics(x) if fused.suits(x, None) else statistics_of(x)
     mean, variance = reference.batch_statistics(to_lesson(_as_pictures(x), (0, 2, 3, 1)))
     return torch.from_numpy(mean).to(x.device), torch.from_numpy(variance).to(x.device)

@@ -8,10 +8,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from plusx.ops import average_loops, average_planes, loops, maximum_loops, maximum_planes
+from plusx.ops import loops
+from plusx.ops.loops import layout_of
 from plusx.ops.parts import Known, known, parts
-from plusx.ops.planes import in_wide_tiles, lay_out
-from plusx.ops.windows import Geometry, first_tap, layout_of
+from plusx.ops.pooling import average_loops, average_planes, maximum_loops, maximum_planes
+from plusx.ops.pooling.planes import in_wide_tiles, lay_out
+from plusx.ops.pooling.windows import Geometry, first_tap
 
 
 def max_forward(x: Tensor, geometry: Geometry, y: Tensor, winner: Tensor) -> None:

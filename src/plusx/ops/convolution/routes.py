@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from plusx.ops import columns, winograd
+from plusx.ops.convolution import columns, winograd
 from plusx.ops.shape import span
 
 
