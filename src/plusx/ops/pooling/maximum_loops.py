@@ -30,6 +30,15 @@ def _whole(x, n, begin, down, right, C, K_h, K_w, y, winner, at):
 
 
 @inlined
+def _take_first(a, b, tap_a, tap_b, best, won):
+    for k in range(len(best)):
+        old, new = a[k], b[k]
+        larger = (wide(new) > wide(old)) | (wide(new) != wide(new))
+        best[k] = new if larger else old
+        won[k] = tap_b if larger else tap_a
+
+
+@inlined
 def _take_larger(a, b, tap_a, tap_b, best, won):
     for k in range(len(best)):
         new, newer, old, holder = a[k], b[k], best[k], won[k]
@@ -87,8 +96,6 @@ def _forward(part, x, C, size, geometry, K, first_taps, lowest, y, winner):
                     _whole(x, n, (top * W + left) * C, d_h * W * C, d_w * C, C, K_h, K_w, y, winner, at)
                     continue
                 best, won = y[n, at : at + C], winner[n, at : at + C]
-                best[:] = narrow(lowest, best[0])
-                won[:] = first_taps[p * W_out + q]
                 found = 0
                 for i in range(K_h):
                     for j in range(K_w):
@@ -96,10 +103,16 @@ def _forward(part, x, C, size, geometry, K, first_taps, lowest, y, winner):
                         if 0 <= row < H and 0 <= column < W:
                             places[found], tap[found] = (row * W + column) * C, i * K_w + j
                             found += 1
+                if found == 0:  # taps that lie far apart may all miss a small picture
+                    best[:] = narrow(lowest, best[0])
+                    won[:] = first_taps[p * W_out + q]
                 for m in range(0, found, 2):
                     other = min(m + 1, found - 1)  # the last one may meet itself
                     a, b = x[n, places[m] : places[m] + C], x[n, places[other] : places[other] + C]
-                    _take_larger(a, b, tap[m], tap[other], best, won)
+                    if m == 0:
+                        _take_first(a, b, tap[m], tap[other], best, won)
+                    else:
+                        _take_larger(a, b, tap[m], tap[other], best, won)
 
 
 @compiled
