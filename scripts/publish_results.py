@@ -25,16 +25,17 @@ FILES = (
 )
 WORDS = {
     "README.md": {
-        "head": "| command | numbers | epochs | test accuracy | with test-time views | training time |",
+        "head": "| command | processor | numbers | epochs | test accuracy | with test-time views "
+        "| training time |",
         "mean": "mean ± standard deviation of the {} seeds",
         "minutes": "min",
-        "measured": "Measured on {processor}, {threads} threads; plusx {plusx}, torch {torch}; {date}.",
+        "measured": "Measured with {threads} threads; plusx {plusx}, torch {torch}; {date}.",
     },
     "README.zh-CN.md": {
-        "head": "| 命令 | 数值类型 | 轮数 | 测试准确率 | 加测试时多视图 | 训练时间 |",
+        "head": "| 命令 | 处理器 | 数值类型 | 轮数 | 测试准确率 | 加测试时多视图 | 训练时间 |",
         "mean": "{} 个种子的平均值 ± 标准差",
         "minutes": "分钟",
-        "measured": "测量环境：{processor}，{threads} 线程；plusx {plusx}，torch {torch}；{date}。",
+        "measured": "测量环境：{threads} 线程；plusx {plusx}，torch {torch}；{date}。",
     },
 }
 
@@ -44,8 +45,8 @@ def read(folder: Path, name: str) -> Any:
     return json.loads((folder / name).read_text(encoding="utf-8"))
 
 
-def row(command: str, precision: str, runs: list[dict[str, Any]], minutes: str) -> str:
-    """One row of the table: a run, or the mean of several with their spread."""
+def row(command: str, places: list[dict[str, Any]], runs: list[dict[str, Any]], minutes: str) -> str:
+    """One row of the table: a run, or the mean of several with their spread, and where they ran."""
 
     def percent(key: str) -> str:
         values = [100 * run[key] for run in runs]
@@ -53,9 +54,11 @@ def row(command: str, precision: str, runs: list[dict[str, Any]], minutes: str) 
         return f"{statistics.mean(values):.2f}{spread} %"
 
     time = statistics.mean(run["seconds"]["train"] for run in runs) / 60
+    processors = dict.fromkeys(re.sub(r"\(R\)| Processor", "", place["processor"]) for place in places)
     cells = (
         command,
-        precision,
+        ", ".join(processors),
+        ", ".join(dict.fromkeys(place["precision"] for place in places)),
         str(runs[0]["epochs"]),
         percent("test_accuracy"),
         percent("test_accuracy_tta"),
@@ -64,20 +67,20 @@ def row(command: str, precision: str, runs: list[dict[str, Any]], minutes: str) 
 
 
 def table(words: dict[str, str], results: Path) -> str:
-    """The table of every published run, each recipe's seeds together, and the machine they ran on."""
-    lines = [words["head"], "| --- | --- | --- | --- | --- | --- |"]
+    """The table of every published run, the default's first, each recipe's seeds together."""
+    lines = [words["head"], "| --- | --- | --- | --- | --- | --- | --- |"]
     environments = []
-    for group in sorted({path.parents[1] for path in results.glob("*/seed*/recipe.toml")}):
+    groups = sorted({path.parents[1] for path in results.glob("*/seed*/recipe.toml")})
+    for group in sorted(groups, key=lambda group: group.name != "fast"):
         folders = sorted(group.iterdir())
         runs = [read(folder, "result.json") for folder in folders]
         places = [read(folder, "environment.json") for folder in folders]
         environments += places
         for folder, run, place in zip(folders, runs, places, strict=True):
             command = f"[`{place['command']}`](docs/results/{group.name}/{folder.name})"
-            lines.append(row(command, place["precision"], [run], words["minutes"]))
+            lines.append(row(command, [place], [run], words["minutes"]))
         if len(runs) > 1:
-            precision = ", ".join(dict.fromkeys(place["precision"] for place in places))
-            mean = row(words["mean"].format(len(runs)), precision, runs, words["minutes"])
+            mean = row(words["mean"].format(len(runs)), places, runs, words["minutes"])
             lines.append(re.sub(r"\| (\d+\.\d+ ± \d+\.\d+ %) \|", r"| **\1** |", mean, count=1))
     days = sorted({environment["date"][:10] for environment in environments})
     date = days[0] if len(days) == 1 else f"{days[0]} – {days[-1]}"
