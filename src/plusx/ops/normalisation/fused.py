@@ -16,6 +16,9 @@ from plusx.ops.loops import layout_of
 from plusx.ops.normalisation.plain import Normalisation
 from plusx.ops.precision import as_given
 
+SMALL = 32
+"""Pixels of a plane below which a row of bfloat16 is too short for the loops."""
+
 
 def suits(x: Tensor, added: Tensor | None) -> bool:
     """Whether there are fused passes for this: plain pictures of one dtype (channels-last on a GPU)."""
@@ -26,6 +29,15 @@ def suits(x: Tensor, added: Tensor | None) -> bool:
     if not alike or not (x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last)):
         return False
     return loops.serve(*tensors) or _kernels_serve(*tensors)
+
+
+def pays(x: Tensor) -> bool:
+    """Whether one pass is faster than PyTorch's layers, as `plusx bench ops normalisation` found it.
+
+    Small planes of bfloat16 in contiguous memory are not; on a GPU it has not been timed yet.
+    """
+    small = x.dtype == torch.bfloat16 and x.shape[2] * x.shape[3] < SMALL
+    return x.device.type == "cpu" and not (small and layout_of(x) == torch.contiguous_format)
 
 
 def _kernels_serve(*tensors: Tensor) -> bool:

@@ -71,8 +71,7 @@ def batch_norm(
     if not training and (running_mean is None or running_var is None):
         raise ValueError("evaluation needs running_mean and running_var")
     in_one_pass = fused.suits(x, added)
-    # On a GPU the fused kernels have not been timed yet: they serve whoever asks for them.
-    chosen = resolve(engine, "handmade" if in_one_pass and x.device.type == "cpu" else "native")
+    chosen = resolve(engine, "handmade" if in_one_pass and fused.pays(x) else "native")
     if chosen == "native":
         y = F.batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
         return _finish(y, added, activation, chosen)
