@@ -41,7 +41,7 @@ def pays(x: Tensor) -> bool:
 
 
 def _kernels_serve(*tensors: Tensor) -> bool:
-    return gpu.serve(*tensors) and layout_of(tensors[0]) == torch.channels_last
+    return gpu.serve(*tensors) and tensors[0].is_contiguous(memory_format=torch.channels_last)
 
 
 def _passes(x: Tensor) -> ModuleType:
