@@ -71,7 +71,7 @@ def in_parts(typing: Any, loop: Any, count: Any, arguments: Any) -> Any:
         content = inside.load(inside.bitcast(region.args[0], data.type))
         count_, length, packed = cgutils.unpack_tuple(inside, content, 3)
         compiled = loop.dispatcher.get_compile_result(called)
-        context.add_linking_libs([compiled.library])
+        context.active_code_library.add_linking_library(compiled.library)
         function = context.declare_function(builder.module, compiled.fndesc)
         number, team = (inside.sext(_call(inside, _ASK, name), _INTP) for name in (_NUMBER, _TEAM))
         with cgutils.for_range_slice(inside, number, count_, team) as (k, _):
