@@ -58,11 +58,11 @@ def bench_steps(
         most memory that a step takes on top of the network and its pictures.
     """
     keep_memory()
-    rows = []
+    sides, rows = ways(), []
     for name in networks:
         say(name)
         N, size = NETWORKS[name]
-        times = alternate({key: timed_step(name, N, size, way) for key, way in ways().items()}, rounds)
+        times = alternate({key: timed_step(name, N, size, way) for key, way in sides.items()}, rounds)
         for key, seconds in times.items():
             say(f"{name}, memory, {key}")
             s = spread(seconds)
@@ -75,10 +75,10 @@ def bench_steps(
                     "seconds": [round(v, 4) for v in (s.median, s.low, s.high)],
                     "images_per_second": round(N / s.median, 1),
                     "seconds_per_50000": round(CIFAR_EPOCH * s.median / N, 1),
-                    "peak_memory_bytes": step_memory(name, N, size, ways()[key]),
+                    "peak_memory_bytes": step_memory(name, N, size, sides[key]),
                 }
             )
-    return {"threads": torch.get_num_threads(), "precision": _name(ways()[OURS].precision), "rows": rows}
+    return {"threads": torch.get_num_threads(), "precision": _name(sides[OURS].precision), "rows": rows}
 
 
 def training_step(name: str, N: int, size: int, way: Way) -> Callable[[], None]:
