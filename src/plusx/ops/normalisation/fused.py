@@ -56,20 +56,17 @@ def _passes(x: Tensor) -> ModuleType:
 
 def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean and variance (divided by the number of values) of each channel, in float32 at least."""
-    x = x.detach()
-    # Deviations from some number of the channel's own: where the mean is large, squares of x would cancel.
-    origin = x[0, :, 0, 0].to(torch.promote_types(x.dtype, torch.float32)).contiguous()
-    first, second = _passes(x).sums(x, origin) / (x.numel() // x.shape[1])
-    return (origin + first).to(origin.dtype), (second - first * first).clamp(min=0).to(origin.dtype)
+    mean, variance = _passes(x).statistics(x.detach())
+    return mean, variance
 
 
 class FusedNormalisation(torch.autograd.Function):
     """`y = f(v)` with `v = w · (x − μ) · r + b + added` and r = 1 / √(σ² + ε); f is an activation.
 
     With G = ∂L/∂v = f'(v) · ∂L/∂y, ∂L/∂added = G, and the rest is that of
-    `plusx.ops.normalisation.plain.Normalisation`, written for one pass:
+    `plusx.ops.normalisation.plain.Normalisation`:
 
-        ∂L/∂x = w·r · G − (x − μ) · w·r² · mean(G · x̂) − w·r · mean(G)
+        ∂L/∂b = Σ G    ∂L/∂w = Σ G · x̂    ∂L/∂x = w · r · (G − mean(G) − x̂ · mean(G · x̂))
     """
 
     @staticmethod
@@ -89,8 +86,7 @@ class FusedNormalisation(torch.autograd.Function):
         """A multiplication, one or two sums and the activation for each value."""
         ctx.save_for_backward(x, weight, bias, added, mean, variance)
         ctx.eps, ctx.training, ctx.activation = eps, training, activation
-        scale, shift = (v.to(mean.dtype) for v in _scale_and_shift(weight, bias, mean, variance, eps))
-        y: Tensor = _passes(x).transform(x, _in_order(added, x), scale, shift, activation)
+        y: Tensor = _passes(x).forward(x, weight, bias, _in_order(added, x), mean, variance, eps, activation)
         return y
 
     @staticmethod
@@ -99,34 +95,15 @@ class FusedNormalisation(torch.autograd.Function):
         x, weight, bias, added, mean, variance = ctx.saved_tensors
         if torch.is_grad_enabled():
             return (*_gradients_of_the_parts(ctx, grad), None, None, None, None, None)
-        passes, added, f = _passes(x), _in_order(added, x), ctx.activation
-        scale, shift = _scale_and_shift(weight, bias, mean, variance, ctx.eps)
-        factors = [scale.to(mean.dtype), shift.to(mean.dtype)]
-        G, Gx = passes.gradient_sums(grad, x, added, *factors, mean, f)
-        r = (variance.double() + ctx.eps).rsqrt()
-        Gx = Gx * r
-        slope, constant = torch.zeros_like(scale), torch.zeros_like(scale)
-        if ctx.training:
-            values = x.numel() // x.shape[1]
-            slope = scale * r * Gx / values
-            constant = mean * slope - scale * G / values
-        factors += [slope.to(mean.dtype), constant.to(mean.dtype)]
-        dx, passed = passes.input_gradient(grad, x, added, *factors, f)
-        parameter_gradients = [None if w is None else v.to(w.dtype) for v, w in ((Gx, weight), (G, bias))]
-        return (dx, *parameter_gradients, passed, None, None, None, None, None)
+        dx, dweight, dbias, passed = _passes(x).backward(
+            grad, x, weight, bias, _in_order(added, x), mean, variance, ctx.eps, ctx.training, ctx.activation
+        )
+        of_parameters = [None if w is None else v.to(w.dtype) for v, w in ((dweight, weight), (dbias, bias))]
+        return (dx, *of_parameters, passed, None, None, None, None, None)
 
 
 def _in_order(added: Tensor | None, x: Tensor) -> Tensor | None:
     return None if added is None else added.contiguous(memory_format=layout_of(x))
-
-
-def _scale_and_shift(
-    weight: Tensor | None, bias: Tensor | None, mean: Tensor, variance: Tensor, eps: float
-) -> tuple[Tensor, Tensor]:
-    """w · r and b − μ · w · r, in float64."""
-    r = (variance.double() + eps).rsqrt()
-    scale = r if weight is None else r * weight.detach()
-    return scale, -mean * scale if bias is None else bias.detach() - mean * scale
 
 
 def _gradients_of_the_parts(ctx: Any, grad: Tensor) -> list[Tensor | None]:

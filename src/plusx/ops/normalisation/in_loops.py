@@ -24,6 +24,69 @@ ROW = 1024
 """Numbers in a row of channels side by side: entering a loop costs as much as a few dozen of them."""
 
 
+def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance of each channel, in float32 at least."""
+    # Deviations from some number of the channel's own: where the mean is large, squares of x would cancel.
+    origin = x[0, :, 0, 0].to(torch.promote_types(x.dtype, torch.float32)).contiguous()
+    first, second = sums(x, origin) / (x.numel() // x.shape[1])
+    return (origin + first).to(origin.dtype), (second - first * first).clamp(min=0).to(origin.dtype)
+
+
+def forward(
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    added: Tensor | None,
+    mean: Tensor,
+    variance: Tensor,
+    eps: float,
+    activation: Activation,
+) -> Tensor:
+    """f(x · scale + shift + added): a multiplication, one or two sums and the activation for each number."""
+    scale, shift = (v.to(mean.dtype) for v in _scale_and_shift(weight, bias, mean, variance, eps))
+    return transform(x, added, scale, shift, activation)
+
+
+def backward(
+    grad: Tensor,
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    added: Tensor | None,
+    mean: Tensor,
+    variance: Tensor,
+    eps: float,
+    training: bool,
+    activation: Activation,
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """The gradients of x, weight, bias and added, that of x as scale · G − slope · x + constant with
+
+    slope = w·r² · mean(G · x̂)  and  constant = μ · slope − w·r · mean(G).
+    """
+    scale, shift = _scale_and_shift(weight, bias, mean, variance, eps)
+    narrow = scale.to(mean.dtype), shift.to(mean.dtype)
+    G, Gx = gradient_sums(grad, x, added, *narrow, mean, activation)
+    r = (variance.double() + eps).rsqrt()
+    Gx = Gx * r
+    slope, constant = torch.zeros_like(scale), torch.zeros_like(scale)
+    if training:
+        values = x.numel() // x.shape[1]
+        slope = scale * r * Gx / values
+        constant = mean * slope - scale * G / values
+    line = slope.to(mean.dtype), constant.to(mean.dtype)
+    dx, passed = input_gradient(grad, x, added, *narrow, *line, activation)
+    return dx, Gx, G, passed
+
+
+def _scale_and_shift(
+    weight: Tensor | None, bias: Tensor | None, mean: Tensor, variance: Tensor, eps: float
+) -> tuple[Tensor, Tensor]:
+    """w · r and b − μ · w · r, in float64."""
+    r = (variance.double() + eps).rsqrt()
+    scale = r if weight is None else r * weight.detach()
+    return scale, -mean * scale if bias is None else bias.detach() - mean * scale
+
+
 def sums(x: Tensor, origin: Tensor) -> Tensor:
     """Σ (x − origin) and Σ (x − origin)² of each channel: (2, C) float64."""
     loops, pixels = _loops(x)

@@ -1,7 +1,8 @@
-"""Normalisation, shortcut and activation on a GPU: two Triton kernels each way (see `fused`).
+"""Normalisation, shortcut and activation on a GPU: three Triton kernels each way (see `fused`).
 
-A channels-last picture is a matrix, a row for each pixel and a column for each channel. The sums of the
-columns are taken in two steps: each program adds up ROWS rows, and torch adds their sums up in float64.
+A channels-last picture is a matrix, a row for each pixel and a column for each channel. A program takes a
+tile of it. Forward: the tiles' sums, their total, the result; backward: the tiles' sums of the gradient, the
+gradients of weight and bias, that of x. What is computed is written in the formulas' own letters.
 """
 
 from typing import Any
@@ -13,12 +14,14 @@ from torch import Tensor
 
 from plusx.ops.activation import Activation
 
-BLOCK = 256
-"""Numbers that a program takes of what is computed number by number."""
-TILE = (16, 64)
-"""Rows and columns that a program adds up at a time."""
-ROWS = 256
-"""Rows that a program adds up in all."""
+TILE = 2048
+"""Numbers of a tile: 16 for each thread."""
+WIDEST = 64
+"""Channels of a tile at most."""
+PROGRAMS = 1024
+"""Programs that share a sum's rows: several for each multiprocessor of a large GPU."""
+TOTAL = (64, 16)
+"""Sums and channels that a program adds up at a time, when it totals what those have left."""
 
 
 @triton.jit
@@ -26,7 +29,7 @@ def _activate(v, ACTIVATION: tl.constexpr):
     if ACTIVATION == "relu":
         return tl.where(v < 0, 0.0, v)  # a NaN stays one
     elif ACTIVATION == "hardswish":
-        return v * tl.minimum(tl.maximum(v + 3, 0.0), 6.0) / 6
+        return v * tl.minimum(tl.maximum(v + 3, 0.0), 6.0) * (1 / 6)
     else:
         return v
 
@@ -37,171 +40,253 @@ def _through(g, v, ACTIVATION: tl.constexpr):
     if ACTIVATION == "relu":
         return tl.where(v <= 0, 0.0, g)
     elif ACTIVATION == "hardswish":
-        return g * tl.where(v <= -3, 0.0, tl.where(v >= 3, 1.0, (2 * v + 3) / 6))
+        return g * tl.where(v <= -3, 0.0, tl.where(v >= 3, 1.0, (2 * v + 3) * (1 / 6)))
     else:
         return g
 
 
 @triton.jit
-def _sums(
-    x, grad, added, scale, shift, origin, partial, R, C,
-    BACKWARD: tl.constexpr, ADDED: tl.constexpr, ACTIVATION: tl.constexpr,
-    ROWS: tl.constexpr, TILE_R: tl.constexpr, TILE_C: tl.constexpr,
-):  # fmt: skip
-    """Forward Σ d and Σ d² with d = x − origin; backward Σ G and Σ G · d."""
-    c = tl.program_id(1) * TILE_C + tl.arange(0, TILE_C)
-    real_c = c < C
-    about = tl.load(origin + c, mask=real_c, other=0)
-    first, second = tl.zeros_like(about), tl.zeros_like(about)
-    for begin in range(0, ROWS, TILE_R):
-        r = tl.program_id(0) * ROWS + begin + tl.arange(0, TILE_R)
-        real = (r < R)[:, None] & real_c[None, :]
-        place = r[:, None] * C + c[None, :]
-        value = tl.load(x + place, mask=real, other=0).to(about.dtype)
-        d = tl.where(real, value - about[None, :], 0.0)
-        if BACKWARD:
-            v = value * tl.load(scale + c, mask=real_c, other=0)[None, :]
-            v += tl.load(shift + c, mask=real_c, other=0)[None, :]
-            if ADDED:
-                v += tl.load(added + place, mask=real, other=0).to(about.dtype)
-            G = _through(tl.load(grad + place, mask=real, other=0).to(about.dtype), v, ACTIVATION)
-            G = tl.where(real, G, 0.0)
-            first += tl.sum(G, 0)
-            second += tl.sum(G * d, 0)
-        else:
-            first += tl.sum(d, 0)
-            second += tl.sum(d * d, 0)
-    at = partial + tl.program_id(0) * 2 * C + c
-    tl.store(at, first, mask=real_c)
-    tl.store(at + C, second, mask=real_c)
+def _channels(mean, variance, weight, bias, eps, c, real, WEIGHT: tl.constexpr, BIAS: tl.constexpr):
+    """μ, r, w and b of the channels c, each a row of the tile."""
+    m = tl.load(mean + c, mask=real, other=0)
+    r = tl.rsqrt(tl.load(variance + c, mask=real, other=1) + eps)
+    w, b = tl.zeros_like(m) + 1, tl.zeros_like(m)
+    if WEIGHT:
+        w = tl.load(weight + c, mask=real, other=0).to(m.dtype)
+    if BIAS:
+        b = tl.load(bias + c, mask=real, other=0).to(m.dtype)
+    return m[None, :], r[None, :], w[None, :], b[None, :]
 
 
 @triton.jit
-def _transform(
-    x, added, scale, shift, y, total, C,
-    ADDED: tl.constexpr, ACTIVATION: tl.constexpr, BLOCK: tl.constexpr,
+def _tile(first_row, R, c, C, TILE_R: tl.constexpr):
+    """Where the numbers of a tile are, and which of them there are."""
+    r = first_row + tl.arange(0, TILE_R)
+    return r[:, None] * C + c[None, :], (r < R)[:, None] & (c < C)[None, :]
+
+
+@triton.jit
+def _sums(
+    x, partial, R, C,
+    WIDE: tl.constexpr, ROUNDS: tl.constexpr, TILE_R: tl.constexpr, TILE_C: tl.constexpr,
 ):  # fmt: skip
-    place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    inside, c = place < total, place % C
-    factor = tl.load(scale + c)
-    v = tl.load(x + place, mask=inside, other=0).to(factor.dtype) * factor + tl.load(shift + c)
+    """Σ d and Σ d² over some rows, d = x − the channel's first number: squares of x itself would cancel."""
+    c = tl.program_id(1) * TILE_C + tl.arange(0, TILE_C)
+    origin = tl.load(x + c, mask=c < C, other=0).to(WIDE)[None, :]
+    first, second = tl.zeros([TILE_R, TILE_C], WIDE), tl.zeros([TILE_R, TILE_C], WIDE)
+    for k in range(ROUNDS):
+        place, real = _tile((tl.program_id(0) * ROUNDS + k) * TILE_R, R, c, C, TILE_R)
+        d = tl.where(real, tl.load(x + place, mask=real, other=0).to(WIDE) - origin, 0.0)
+        first += d
+        second += d * d
+    at = partial + tl.program_id(0) * 2 * C + c
+    tl.store(at, tl.sum(first, 0), mask=c < C)
+    tl.store(at + C, tl.sum(second, 0), mask=c < C)
+
+
+@triton.jit
+def _total(partial, programs, c, C, ROUNDS: tl.constexpr, TILE_P: tl.constexpr, TILE_C: tl.constexpr):
+    """Both sums over all programs."""
+    first, second = tl.zeros([TILE_P, TILE_C], tl.float64), tl.zeros([TILE_P, TILE_C], tl.float64)
+    for k in range(ROUNDS):
+        p = k * TILE_P + tl.arange(0, TILE_P)
+        at, real = partial + p[:, None] * 2 * C + c[None, :], (p < programs)[:, None] & (c < C)[None, :]
+        first += tl.load(at, mask=real, other=0).to(tl.float64)
+        second += tl.load(at + C, mask=real, other=0).to(tl.float64)
+    return tl.sum(first, 0), tl.sum(second, 0)
+
+
+@triton.jit
+def _statistics(
+    x, partial, mean, variance, programs, R, C,
+    WIDE: tl.constexpr, ROUNDS: tl.constexpr, TILE_P: tl.constexpr, TILE_C: tl.constexpr,
+):  # fmt: skip
+    c = tl.program_id(0) * TILE_C + tl.arange(0, TILE_C)
+    first, second = _total(partial, programs, c, C, ROUNDS, TILE_P, TILE_C)
+    first, second = first / R, second / R
+    origin = tl.load(x + c, mask=c < C, other=0).to(tl.float64)
+    spread = second - first * first
+    spread = tl.where(spread < 0, 0.0, spread)  # a NaN stays one
+    tl.store(mean + c, (origin + first).to(WIDE), mask=c < C)
+    tl.store(variance + c, spread.to(WIDE), mask=c < C)
+
+
+@triton.jit
+def _forward(
+    x, added, mean, variance, weight, bias, y, eps, R, C,
+    WEIGHT: tl.constexpr, BIAS: tl.constexpr, ADDED: tl.constexpr, ACTIVATION: tl.constexpr,
+    TILE_R: tl.constexpr, TILE_C: tl.constexpr,
+):  # fmt: skip
+    """y = f(w · x̂ + b + added) with x̂ = (x − μ) · r."""
+    c = tl.program_id(1) * TILE_C + tl.arange(0, TILE_C)
+    m, r, w, b = _channels(mean, variance, weight, bias, eps, c, c < C, WEIGHT, BIAS)
+    place, real = _tile(tl.program_id(0) * TILE_R, R, c, C, TILE_R)
+    v = (tl.load(x + place, mask=real, other=0).to(m.dtype) - m) * (r * w) + b
     if ADDED:
-        v += tl.load(added + place, mask=inside, other=0).to(factor.dtype)
-    tl.store(y + place, _activate(v, ACTIVATION).to(y.dtype.element_ty), mask=inside)
+        v += tl.load(added + place, mask=real, other=0).to(m.dtype)
+    tl.store(y + place, _activate(v, ACTIVATION).to(y.dtype.element_ty), mask=real)
+
+
+@triton.jit
+def _gradient_of_sum(x, grad, added, place, real, m, r, w, b, ADDED: tl.constexpr, ACTIVATION: tl.constexpr):
+    """x̂ and G = f'(v) · ∂L/∂y of a tile, v being computed anew."""
+    normal = (tl.load(x + place, mask=real, other=0).to(m.dtype) - m) * r
+    v = w * normal + b
+    if ADDED:
+        v += tl.load(added + place, mask=real, other=0).to(m.dtype)
+    return normal, _through(tl.load(grad + place, mask=real, other=0).to(m.dtype), v, ACTIVATION)
+
+
+@triton.jit
+def _gradient_sums(
+    x, grad, added, mean, variance, weight, bias, partial, eps, R, C,
+    WIDE: tl.constexpr, ROUNDS: tl.constexpr, WEIGHT: tl.constexpr, BIAS: tl.constexpr,
+    ADDED: tl.constexpr, ACTIVATION: tl.constexpr, TILE_R: tl.constexpr, TILE_C: tl.constexpr,
+):  # fmt: skip
+    """Σ G and Σ G · x̂ over some rows."""
+    c = tl.program_id(1) * TILE_C + tl.arange(0, TILE_C)
+    m, r, w, b = _channels(mean, variance, weight, bias, eps, c, c < C, WEIGHT, BIAS)
+    first, second = tl.zeros([TILE_R, TILE_C], WIDE), tl.zeros([TILE_R, TILE_C], WIDE)
+    for k in range(ROUNDS):
+        place, real = _tile((tl.program_id(0) * ROUNDS + k) * TILE_R, R, c, C, TILE_R)
+        normal, G = _gradient_of_sum(x, grad, added, place, real, m, r, w, b, ADDED, ACTIVATION)
+        G = tl.where(real, G, 0.0)
+        first += G
+        second += tl.where(real, G * normal, 0.0)
+    at = partial + tl.program_id(0) * 2 * C + c
+    tl.store(at, tl.sum(first, 0), mask=c < C)
+    tl.store(at + C, tl.sum(second, 0), mask=c < C)
+
+
+@triton.jit
+def _parameter_gradients(
+    partial, dbias, dweight, programs, C,
+    WIDE: tl.constexpr, ROUNDS: tl.constexpr, TILE_P: tl.constexpr, TILE_C: tl.constexpr,
+):  # fmt: skip
+    """∂L/∂b = Σ G and ∂L/∂w = Σ G · x̂."""
+    c = tl.program_id(0) * TILE_C + tl.arange(0, TILE_C)
+    first, second = _total(partial, programs, c, C, ROUNDS, TILE_P, TILE_C)
+    tl.store(dbias + c, first.to(WIDE), mask=c < C)
+    tl.store(dweight + c, second.to(WIDE), mask=c < C)
 
 
 @triton.jit
 def _input_gradient(
-    x, grad, added, scale, shift, slope, constant, dx, passed, total, C,
-    ADDED: tl.constexpr, ACTIVATION: tl.constexpr, BLOCK: tl.constexpr,
+    x, grad, added, mean, variance, weight, bias, dbias, dweight, dx, passed, eps, R, C,
+    TRAINING: tl.constexpr, WEIGHT: tl.constexpr, BIAS: tl.constexpr, ADDED: tl.constexpr,
+    ACTIVATION: tl.constexpr, TILE_R: tl.constexpr, TILE_C: tl.constexpr,
 ):  # fmt: skip
-    place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    inside, c = place < total, place % C
-    factor = tl.load(scale + c)
-    value = tl.load(x + place, mask=inside, other=0).to(factor.dtype)
-    v = value * factor + tl.load(shift + c)
+    """∂L/∂x = w · r · (G − ΣG / m − x̂ · ΣG·x̂ / m); in evaluation w · r · G. And G, for the shortcut."""
+    c = tl.program_id(1) * TILE_C + tl.arange(0, TILE_C)
+    m, r, w, b = _channels(mean, variance, weight, bias, eps, c, c < C, WEIGHT, BIAS)
+    place, real = _tile(tl.program_id(0) * TILE_R, R, c, C, TILE_R)
+    normal, G = _gradient_of_sum(x, grad, added, place, real, m, r, w, b, ADDED, ACTIVATION)
     if ADDED:
-        v += tl.load(added + place, mask=inside, other=0).to(factor.dtype)
-    G = _through(tl.load(grad + place, mask=inside, other=0).to(factor.dtype), v, ACTIVATION)
-    d = factor * G - tl.load(slope + c) * value + tl.load(constant + c)
-    tl.store(dx + place, d.to(dx.dtype.element_ty), mask=inside)
-    if ADDED:
-        tl.store(passed + place, G.to(passed.dtype.element_ty), mask=inside)
+        tl.store(passed + place, G.to(passed.dtype.element_ty), mask=real)
+    if TRAINING:
+        of_bias = tl.load(dbias + c, mask=c < C, other=0)[None, :] / R
+        of_weight = tl.load(dweight + c, mask=c < C, other=0)[None, :] / R
+        G = G - of_bias - normal * of_weight
+    tl.store(dx + place, (w * r * G).to(dx.dtype.element_ty), mask=real)
 
 
-def sums(x: Tensor, origin: Tensor) -> Tensor:
-    """Σ (x − origin) and Σ (x − origin)² of each channel: (2, C) float64."""
-    return _add_up(x, None, None, origin, origin, origin, "identity")
+def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance of each channel, in float32 at least."""
+    wide = torch.promote_types(x.dtype, torch.float32)
+    C, R, partial, rounds = _shares(x, wide)
+    mean, variance = (torch.empty(C, dtype=wide, device=x.device) for _ in range(2))
+    with torch.cuda.device_of(x):
+        _sums[_grid(len(partial), C)](x, partial, R, C, WIDE=_wide(wide), ROUNDS=rounds, **_tiling(C))
+        _statistics[_of_totals(C)](x, partial, mean, variance, len(partial), R, C, **_totals(partial))
+    return mean, variance
 
 
-def gradient_sums(
-    grad: Tensor,
+def forward(
     x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
     added: Tensor | None,
-    scale: Tensor,
-    shift: Tensor,
     mean: Tensor,
+    variance: Tensor,
+    eps: float,
     activation: Activation,
 ) -> Tensor:
-    """Σ G and Σ G · (x − mean) of each channel, G = f'(x · scale + shift + added) · grad: (2, C) float64."""
-    return _add_up(x, grad, added, scale, shift, mean, activation)
-
-
-def transform(
-    x: Tensor, added: Tensor | None, scale: Tensor, shift: Tensor, activation: Activation
-) -> Tensor:
-    """f(x · scale + shift + added)."""
-    y = torch.empty_like(x)
-    _each(_transform, x, (x, _or(added, x), scale, shift, y), added, activation)
+    """f(w · x̂ + b + added)."""
+    y, C = torch.empty_like(x), x.shape[1]
+    given = (x, _or(added, x), mean, variance, _or(weight, mean), _or(bias, mean), y)
+    tiling = _tiling(C)
+    with torch.cuda.device_of(x):
+        _forward[_grid(triton.cdiv(x.numel() // C, tiling["TILE_R"]), C)](
+            *given, eps, x.numel() // C, C, **_choices(weight, bias, added, activation), **tiling
+        )
     return y
 
 
-def input_gradient(
+def backward(
     grad: Tensor,
     x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
     added: Tensor | None,
-    scale: Tensor,
-    shift: Tensor,
-    slope: Tensor,
-    constant: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    eps: float,
+    training: bool,
     activation: Activation,
-) -> tuple[Tensor, Tensor | None]:
-    """scale · G − slope · x + constant, and G itself if there is anything added."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """The gradients of x, weight, bias and added; those of weight and bias in the dtype of the mean."""
     grad = grad.contiguous(memory_format=torch.channels_last)
+    C, R, partial, rounds = _shares(x, mean.dtype)
+    dweight, dbias = torch.empty_like(mean), torch.empty_like(mean)
     dx, passed = torch.empty_like(x), None if added is None else torch.empty_like(x)
-    tensors = (x, grad, _or(added, x), scale, shift, slope, constant, dx, _or(passed, dx))
-    _each(_input_gradient, x, tensors, added, activation)
-    return dx, passed
+    given = (x, grad, _or(added, x), mean, variance, _or(weight, mean), _or(bias, mean))
+    choices, tiling = _choices(weight, bias, added, activation), _tiling(C)
+    with torch.cuda.device_of(x):
+        _gradient_sums[_grid(len(partial), C)](
+            *given, partial, eps, R, C, WIDE=_wide(mean.dtype), ROUNDS=rounds, **choices, **tiling
+        )
+        _parameter_gradients[_of_totals(C)](partial, dbias, dweight, len(partial), C, **_totals(partial))
+        _input_gradient[_grid(triton.cdiv(R, tiling["TILE_R"]), C)](
+            *given, dbias, dweight, dx, _or(passed, dx), eps, R, C, TRAINING=training, **choices, **tiling
+        )
+    return dx, dweight, dbias, passed
 
 
-def _add_up(
-    x: Tensor,
-    grad: Tensor | None,
-    added: Tensor | None,
-    scale: Tensor,
-    shift: Tensor,
-    origin: Tensor,
-    activation: Activation,
-) -> Tensor:
+def _shares(x: Tensor, wide: torch.dtype) -> tuple[int, int, Tensor, int]:
+    """Channels, rows, room for the sums of each program, and how many tiles each takes: a power of two."""
     C = x.shape[1]
-    R = x.numel() // C
-    programs = triton.cdiv(R, ROWS)
-    partial = origin.new_empty(programs, 2, C)
-    given = x if grad is None else grad.contiguous(memory_format=torch.channels_last)
-    with torch.cuda.device_of(x):
-        _sums[(programs, triton.cdiv(C, TILE[1]))](
-            x,
-            given,
-            _or(added, x),
-            scale,
-            shift,
-            origin,
-            partial,
-            R,
-            C,
-            BACKWARD=grad is not None,
-            ADDED=added is not None,
-            ACTIVATION=activation,
-            ROWS=ROWS,
-            TILE_R=TILE[0],
-            TILE_C=TILE[1],
-        )
-    return partial.double().sum(0)
+    R, tile = x.numel() // C, _tiling(C)["TILE_R"]
+    rounds = triton.next_power_of_2(triton.cdiv(R, tile * PROGRAMS))
+    return C, R, torch.empty(triton.cdiv(R, tile * rounds), 2, C, dtype=wide, device=x.device), rounds
 
 
-def _each(
-    kernel: Any, x: Tensor, tensors: tuple[Tensor, ...], added: Tensor | None, activation: Activation
-) -> None:
-    """Launch a kernel over all numbers of x."""
-    with torch.cuda.device_of(x):
-        kernel[(triton.cdiv(x.numel(), BLOCK),)](
-            *tensors,
-            x.numel(),
-            x.shape[1],
-            ADDED=added is not None,
-            ACTIVATION=activation,
-            BLOCK=BLOCK,
-        )
+def _tiling(C: int) -> dict[str, int]:
+    columns = min(WIDEST, triton.next_power_of_2(C))
+    return {"TILE_R": TILE // columns, "TILE_C": columns}
+
+
+def _grid(rows: int, C: int) -> tuple[int, int]:
+    return rows, triton.cdiv(C, _tiling(C)["TILE_C"])
+
+
+def _of_totals(C: int) -> tuple[int]:
+    return (triton.cdiv(C, TOTAL[1]),)
+
+
+def _totals(partial: Tensor) -> dict[str, Any]:
+    rounds = triton.next_power_of_2(triton.cdiv(len(partial), TOTAL[0]))
+    return {"WIDE": _wide(partial.dtype), "ROUNDS": rounds, "TILE_P": TOTAL[0], "TILE_C": TOTAL[1]}
+
+
+def _choices(
+    weight: Tensor | None, bias: Tensor | None, added: Tensor | None, activation: Activation
+) -> dict[str, Any]:
+    given = {"WEIGHT": weight is not None, "BIAS": bias is not None, "ADDED": added is not None}
+    return {**given, "ACTIVATION": activation}
+
+
+def _wide(dtype: torch.dtype) -> Any:
+    return tl.float64 if dtype == torch.float64 else tl.float32
 
 
 def _or(tensor: Tensor | None, other: Tensor) -> Tensor:
