@@ -187,7 +187,10 @@ def test_augmentation_and_order_are_functions_of_seed_and_epoch_alone(tiny, trai
         made = trainer(tiny(), tmp_path / run)
         made.display.begin("", made.plan.steps, made.plan.steps_per_epoch, 0)
         torch.manual_seed(len(seen))  # the global state must not matter
-        made._step = lambda pictures, labels, whole: (seen.append(pictures.clone()), (1.0, 0))[1]
+        made._step = lambda pictures, labels, whole: (
+            seen.append(pictures.clone()),
+            torch.tensor([1.0, 0.0]),
+        )[1]
         made._train_epoch()
     half = len(seen) // 2
     assert all(torch.equal(a, b) for a, b in zip(seen[:half], seen[half:], strict=True))
@@ -198,7 +201,7 @@ def test_the_policy_comes_before_normalising_and_the_resized_crop_after(tiny, tr
     first = trainer(recipe, tmp_path / "run")
     given = []
     first.display.begin("", first.plan.steps, first.plan.steps_per_epoch, 0)
-    first._step = lambda pictures, labels, whole: given.append(pictures) or (1.0, 0)
+    first._step = lambda pictures, labels, whole: given.append(pictures) or torch.tensor([1.0, 0.0])
     first._train_epoch()
     augment = Augmentation("alternating", recipe.data.crop, light=0.1, resized_crop=0.5, policy="trivial")
     draws = augment.draw(800, 32, 32, seed=0, epoch=0)

@@ -35,13 +35,16 @@ from plusx.train.interrupt import Interrupted, StopRequest
 from plusx.train.journal import EpochRecord, Journal
 from plusx.train.measuring import Measure
 from plusx.train.network import frozen_part, prepare, share_norms
-from plusx.train.optim import make_optimizers, set_rates
+from plusx.train.optim import make_optimizers, rates_on, set_rates
 from plusx.train.processes import Processes
 from plusx.train.progress import Plan, refuse_odd_batches
 from plusx.train.recipe import Recipe
 from plusx.train.schedule import factor
+from plusx.train.step import PlainStep, RecordedStep, Step
 from plusx.train.summary import closing_lines, headline, result_of
 from plusx.train.tensorboard import TensorBoard
+
+LOOK_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,8 @@ class Trainer:
             if training.shared_norm:
                 share_norms(self.model)
             self.together = DistributedDataParallel(self.model)
+        # A network of the user's own may do what can't be recorded.
+        self.recorded = self.device.type == "cuda" and not self.processes.several and build is None
         self.measure = Measure(
             dataset, self.card, recipe.evaluation, self.device, self.precision, self.processes
         )
@@ -141,6 +146,7 @@ class Trainer:
         try:
             with self.stop_request, ops.engine(self.recipe.training.engine):
                 position.compile_seconds += self._compile()
+                self.step = self._make_step()
                 while position.step < plan.steps:
                     self._train_epoch()
                     record = self._measure_epoch()
@@ -173,6 +179,14 @@ class Trainer:
         self.position.processes = self.processes.count
         return self.position
 
+    def _make_step(self) -> Step:
+        """Once the optimisers are as the checkpoint says."""
+        step = PlainStep(self.together, self.optimizers, self.precision, self.recipe.training.label_smoothing)
+        if not self.recorded:
+            return step
+        rates_on(self.device, self.optimizers)
+        return RecordedStep(step)
+
     def _board(self, epochs_done: int) -> TensorBoard | None:
         if self.recipe.training.log != "tensorboard" or not self.processes.leads:
             return None
@@ -181,7 +195,13 @@ class Trainer:
     def _headline(self) -> str:
         what = f"{self.dataset.name}, {self.feed.pictures:,} pictures"
         how = headline(
-            self.recipe, self.model, self.device, self.precision, self.keeps_memory, self.processes.count
+            self.recipe,
+            self.model,
+            self.device,
+            self.precision,
+            self.keeps_memory,
+            self.processes.count,
+            self.recorded,
         )
         return f"{what} · {how}"
 
@@ -216,7 +236,8 @@ class Trainer:
         self.model.train()
         for part in self.frozen:
             part.eval()
-        saved = clock_now = time.perf_counter()
+        saved = looked = time.perf_counter()
+        taken: list[tuple[Tensor, int, int]] = []
         for batch in minibatches:
             labels = batch.labels.to(self.device)
             drawn = draws[batch.places]
@@ -225,47 +246,74 @@ class Trainer:
             if epoch < training.small_epochs:
                 pictures = shrink(pictures, training.small_size)
             (whole,) = self._total([len(labels)])  # fewer than planned where a picture can't be read
-            loss, right = self._step(pictures, labels, int(whole))
-            late = self.processes.leads and clock_now - saved > 60 * training.checkpoint_minutes
-            stop = self.stop_request.signal is not None
-            loss_sum, correct, overdue, asked = self._total([loss * len(labels), right, late, stop])
-
+            taken.append((self._step(pictures, labels, int(whole)), len(labels), int(whole)))
             position.step += 1
-            position.loss_sum += loss_sum
-            position.correct += int(correct)
-            position.seen += int(whole)
-            before, clock_now = clock_now, time.perf_counter()
-            position.epoch_seconds += clock_now - before
+            ended = position.step % plan.steps_per_epoch == 0
+            if not (ended or self._wants_to_look(looked)):
+                continue
+
+            overdue, asked = self._look(taken, saved)
+            taken = []
+            before, looked = looked, time.perf_counter()
+            position.epoch_seconds += looked - before
             self._show_progress()
-            self._check(loss_sum / whole)
-            if position.step % plan.steps_per_epoch == 0:
+            if ended:
                 break  # the epoch's checkpoint comes after its measurement, which a resumed run must not miss
             if overdue or asked:
                 self._checkpoint()
-                saved = clock_now = time.perf_counter()
-            self._stop_if(bool(asked))
+                saved = looked = time.perf_counter()
+            self._stop_if(asked)
 
-    def _step(self, pictures: Tensor, labels: Tensor, whole: int) -> tuple[float, int]:
-        """Forward, loss, backward, step, for this process's share of `whole` pictures.
+    def _wants_to_look(self, looked: float) -> bool:
+        """Whether to wait for what the steps compute: a GPU is given work ahead for a tenth of a second.
+
+        Several processes look after every step: all of them have to do so after the same.
+        """
+        alone_on_gpu = self.device.type == "cuda" and not self.processes.several
+        stop = self.stop_request.signal is not None
+        return not alone_on_gpu or stop or time.perf_counter() - looked > LOOK_SECONDS
+
+    def _look(self, taken: list[tuple[Tensor, int, int]], saved: float) -> tuple[bool, bool]:
+        """Wait for the steps taken since the last look, and add up what came of them.
+
+        Args:
+            taken: of each step its result, this process's pictures, and those of all processes.
+            saved: when the last checkpoint was written.
 
         Returns:
-            Its mean loss, and how many it had right.
+            Whether a checkpoint is overdue, and whether somebody asked to stop.
         """
+        position = self.position
+        late = (
+            self.processes.leads
+            and time.perf_counter() - saved > 60 * self.recipe.training.checkpoint_minutes
+        )
+        results = torch.stack([result for result, _, _ in taken]).tolist()
+        own = [
+            v
+            for (loss, right), (_, count, _) in zip(results, taken, strict=True)
+            for v in (loss * count, right)
+        ]
+        *sums, overdue, asked = self._total([*own, late, self.stop_request.signal is not None])
+        for k, (_, _, whole) in enumerate(taken):
+            loss_sum, correct = sums[2 * k : 2 * k + 2]
+            position.loss_sum += loss_sum
+            position.correct += int(correct)
+            position.seen += whole
+            self._check(loss_sum / whole, position.step - len(taken) + k)
+        return bool(overdue), bool(asked)
+
+    def _step(self, pictures: Tensor, labels: Tensor, whole: int) -> Tensor:
+        """Train on this process's share of `whole` pictures: (2,), its mean loss and how many were right."""
         training, step = self.recipe.training, self.position.step
         warmup = self.recipe.schedule.warmup_epochs / training.epochs
         set_rates(self.optimizers, factor(self.recipe.schedule.shape, step / self.plan.steps, warmup))
-        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
-            logits = self.together(pictures)
-            loss = ops.cross_entropy(logits, labels, label_smoothing=training.label_smoothing)
         # Gradients are averaged over the processes, so each weighs in by its share of the pictures.
-        share = len(labels) / whole
-        (loss * (share * self.processes.count) if self.processes.several else loss).backward()
-        for optimizer in self.optimizers:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+        share = len(labels) / whole * self.processes.count if self.processes.several else 1
+        result = self.step(pictures, labels, share)
         if self.average is not None:
             self.average.update_parameters(self.model)
-        return loss.item(), int((logits.argmax(1) == labels).sum())
+        return result
 
     def _measure_epoch(self) -> EpochRecord:
         """Measure on the held-out pictures, or on the test set if there are none, and close the epoch."""
@@ -279,7 +327,7 @@ class Trainer:
             epoch=epoch,
             epochs=self.recipe.training.epochs,
             step=position.step,
-            learning_rate=self.optimizers[0].param_groups[0]["lr"],
+            learning_rate=float(self.optimizers[0].param_groups[0]["lr"]),
             train_loss=position.loss_sum / position.seen,
             train_accuracy=position.correct / position.seen,
             test_loss=test and test[0],
@@ -338,9 +386,9 @@ class Trainer:
         if asked:
             raise Interrupted(self.run, self.stop_request.signal or signal.SIGTERM)
 
-    def _check(self, loss: float) -> None:
+    def _check(self, loss: float, taken: int) -> None:
         if not math.isfinite(loss):
-            epoch, step = divmod(self.position.step - 1, self.plan.steps_per_epoch)
+            epoch, step = divmod(taken, self.plan.steps_per_epoch)
             calmer = self.recipe.optimizer.learning_rate / 3
             raise UserError(
                 f"the loss became {loss} in epoch {epoch + 1}, step {step + 1}, most likely since the rate "

@@ -75,7 +75,7 @@ class Muon(torch.optim.Optimizer):
                 )  # in the order of channels-last memory: nothing is copied
                 turn = orthogonalise(matrix.flatten(1).to(self.dtype)).view_as(matrix).permute(0, 3, 1, 2)
                 weight.mul_(len(weight) ** 0.5 / weight.norm())
-                weight.add_(turn, alpha=-group["lr"])
+                weight.sub_(turn.to(weight.dtype) * group["lr"])
 
 
 def make_optimizers(
@@ -114,9 +114,24 @@ def make_optimizers(
     return [Muon(filters, settings.learning_rate, settings.momentum, dtype), by_sgd]
 
 
+def rates_on(device: torch.device, optimizers: list[torch.optim.Optimizer]) -> None:
+    """Keep the rates in the device's memory, where the kernels of a recorded step read them."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group.setdefault("peak", float(group["lr"]))
+            group["lr"] = torch.tensor(float(group["lr"]), device=device)
+            if isinstance(optimizer, torch.optim.SGD):
+                group["fused"] = (
+                    True  # torch's other kernels for SGD want the rate as a number of the processor's
+                )
+
+
 def set_rates(optimizers: list[torch.optim.Optimizer], factor: float) -> None:
     """Multiply every group's own rate by the schedule's factor."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
-            group.setdefault("peak", group["lr"])
-            group["lr"] = group["peak"] * factor
+            rate = group.setdefault("peak", group["lr"]) * factor
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate

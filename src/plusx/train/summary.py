@@ -21,6 +21,7 @@ def headline(
     precision: torch.dtype,
     keeps_memory: bool,
     processes: int = 1,
+    recorded: bool = False,
 ) -> str:
     """What is trained, where and how: every choice that makes it fast, in one line."""
     training = recipe.training
@@ -33,7 +34,9 @@ def headline(
             f"{training.epochs} epochs, seed {training.seed}",
             (f"{processes} processes, " if processes > 1 else "")
             + (f"{device}, {torch.get_num_threads()} threads" if device.type == "cpu" else str(device)),
-            f"{numbers}, engine {training.engine}" + (", freed memory kept" if keeps_memory else ""),
+            f"{numbers}, engine {training.engine}"
+            + (", freed memory kept" if keeps_memory else "")
+            + (", steps recorded" if recorded else ""),
         )
     )
 
