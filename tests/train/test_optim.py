@@ -19,7 +19,7 @@ def test_orthogonalise_keeps_singular_vectors_and_evens_out_values(
     matrix = torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     u, s, vh = torch.linalg.svd(matrix, full_matrices=False)
     # In the singular basis of the input the output must be diagonal: only the singular values may change.
-    inside = u.T @ orthogonalise(matrix, steps=5) @ vh.T
+    inside = u.T @ orthogonalise(matrix[None], steps=5)[0] @ vh.T
     torch.testing.assert_close(inside, torch.diag(inside.diagonal()), atol=1e-6, rtol=0)
     large = s / s.norm() > 0.05
     assert (inside.diagonal()[large] > 0.3).all()
@@ -37,9 +37,25 @@ def test_muon_takes_the_step_that_its_docstring_promises() -> None:
         weight.grad = gradient.clone()
         optimizer.step()
         momentum = 0.6 * momentum + gradient
-        direction = orthogonalise((gradient + 0.6 * momentum).reshape(6, 36)).reshape(6, 4, 3, 3)
+        direction = orthogonalise((gradient + 0.6 * momentum).reshape(1, 6, 36)).reshape(6, 4, 3, 3)
         start = start * math.sqrt(6) / start.norm() - 0.2 * direction
         torch.testing.assert_close(weight.detach(), start)
+
+
+def test_muon_steps_each_of_several_filter_banks_as_if_it_were_alone() -> None:
+    torch.manual_seed(0)
+    shapes = [(6, 4, 3, 3), (5, 6, 3, 3), (6, 4, 3, 3), (5, 6, 1, 1)]
+    together = [torch.nn.Parameter(torch.randn(shape, dtype=torch.float64)) for shape in shapes]
+    alone = [torch.nn.Parameter(weight.detach().clone()) for weight in together]
+    for weight in together[:3]:  # the last has no gradient
+        weight.grad = torch.randn_like(weight)
+    for weight, twin in zip(together, alone, strict=True):
+        twin.grad = weight.grad
+        Muon([twin], lr=0.2, momentum=0.6, dtype=torch.float64).step()
+    untouched = together[3].detach().clone()
+    Muon(together, lr=0.2, momentum=0.6, dtype=torch.float64).step()
+    torch.testing.assert_close(together, alone)
+    assert torch.equal(together[3], untouched)
 
 
 def test_every_trained_parameter_is_stepped_exactly_once() -> None:

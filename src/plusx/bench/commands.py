@@ -16,6 +16,7 @@ from plusx.bench.operations import bench_operations
 from plusx.bench.scaling import bench_scaling
 from plusx.bench.steps import NETWORKS, bench_steps
 from plusx.bench.time_to_accuracy import time_to
+from plusx.device import resolve_device
 from plusx.errors import UserError
 from plusx.files import write_whole
 
@@ -34,6 +35,7 @@ def ops(
     ] = None,
     out: Out = Path("runs/bench"),
     rounds: Rounds = 7,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     as_json: Json = False,
 ) -> None:
     """Each operation by hand and by PyTorch's kernel, checked against each other, forward and backward."""
@@ -41,8 +43,9 @@ def ops(
 
     if group not in (None, *GROUPS):
         raise UserError(f"there is no group {group!r}; choose one of: {', '.join(GROUPS)}")
+    place = resolve_device(device)
     with _measuring(out) as say:
-        result = bench_operations(group, rounds, say)
+        result = bench_operations(group, rounds, say, place)
     _deliver(out, "ops", result, operations_table(result), {"ops": draw_operations(result)}, as_json)
 
 

@@ -2,20 +2,22 @@
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from plusx import ops
-from plusx.bench.timing import alternate, copy_rate, product_rate, spread, timed
+from plusx.bench.timing import CPU, alternate, copy_rate, product_rate, spread, timed
 from plusx.device import keep_memory, resolve_precision
 
 Operation = Callable[..., Tensor]
 LAYOUTS = {"channels-last": torch.channels_last, "contiguous": torch.contiguous_format}
 ENGINES = {"handmade": "handmade", "native": "native", "auto": None}
 """What takes turns; None, nobody's choice, is what a call gets that names no engine."""
+ON_GPU = 8
+"""Times as many pictures on a GPU: it computes those of the processor faster than they are asked for."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -103,39 +105,58 @@ def _normalisations() -> Iterator[Case]:
         yield Case("normalisation", "norm + add + relu", block_end, (picture, (C,), picture), False)
 
 
+def cases(group: str | None, device: torch.device) -> list[Case]:
+    """What is measured; see `bench_operations`."""
+    every = [*_pooling(), *_convolutions(), *_normalisations()]
+    if device.type == "cpu":
+        return [case for case in every if group in (None, case.group)]
+    groups = ("pooling", "normalisation") if group is None else (group,)
+    return [
+        replace(case, shapes=tuple(map(_enlarged, case.shapes))) for case in every if case.group in groups
+    ]
+
+
+def _enlarged(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """More pictures; a bias, which has no pictures, stays."""
+    return (ON_GPU * shape[0], *shape[1:]) if len(shape) == 4 else shape
+
+
 def bench_operations(
-    group: str | None = None, rounds: int = 7, say: Callable[[str], None] = lambda line: None
+    group: str | None = None,
+    rounds: int = 7,
+    say: Callable[[str], None] = lambda line: None,
+    device: torch.device = CPU,
 ) -> dict[str, Any]:
     """Measure every case in every layout, in float32 and, where the processor multiplies it, in bfloat16.
 
     Args:
-        group: "pooling", "convolution" or "normalisation"; None measures all.
+        group: "pooling", "convolution" or "normalisation"; None measures all, on a GPU all but convolution,
+            which has no kernel of ours there.
         rounds: how often each competitor runs.
         say: told what is measured next.
+        device: where.
 
     Returns:
         `rows` (one a case) and `summary`: the geometric mean of native's time over ours by group.
     """
     keep_memory()
-    bandwidth = copy_rate()
-    rates = {name: product_rate(dtype) for name, dtype in DTYPES.items()}
-    multiplies_bfloat16 = resolve_precision("auto", torch.device("cpu")) == torch.bfloat16
-    cases = [*_pooling(), *_convolutions(), *_normalisations()]
+    bandwidth = copy_rate(device)
+    rates = {name: product_rate(dtype, device) for name, dtype in DTYPES.items()}
+    multiplies_bfloat16 = resolve_precision("auto", device) == torch.bfloat16
     rows = []
-    for case in cases:
-        if group not in (None, case.group):
-            continue
+    for case in cases(group, device):
         for layout in LAYOUTS:
             for dtype in DTYPES:
                 if dtype == "bfloat16" and case.group == "convolution" and not multiplies_bfloat16:
                     continue  # it would be emulated, a number at a time
                 say(f"{case.name} on {'×'.join(map(str, case.shapes[0]))}, {dtype}, {layout}")
-                rows.append(_measure(case, layout, dtype, rounds, bandwidth, rates[dtype]))
+                rows.append(measure(case, layout, dtype, rounds, bandwidth, rates[dtype], device))
     groups = dict.fromkeys(row["group"] for row in rows)
     return {
         "copy_bytes_per_second": bandwidth,
         "operations_per_second": rates,
         "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "rows": rows,
         "summary": {
             name: math.exp(
@@ -147,10 +168,11 @@ def bench_operations(
     }
 
 
-def _measure(
-    case: Case, layout: str, dtype: str, rounds: int, bandwidth: float, rate: float
+def measure(
+    case: Case, layout: str, dtype: str, rounds: int, bandwidth: float, rate: float, device: torch.device
 ) -> dict[str, Any]:
-    inputs = [_fresh(shape, dtype, layout, case.group) for shape in case.shapes]
+    """Check a case's engines against each other, then time them in turn."""
+    inputs = [_fresh(shape, dtype, layout, case.group, device) for shape in case.shapes]
     outputs = {name: case.call(*inputs, engine=engine) for name, engine in ENGINES.items()}
     y = outputs["native"]
     grad = torch.randn_like(y)
@@ -164,8 +186,8 @@ def _measure(
 
     def both(engine: str | None) -> tuple[float, float]:
         out: list[Tensor] = []
-        forward = timed(lambda: out.append(case.call(*inputs, engine=engine)))
-        return forward, timed(lambda: torch.autograd.grad(out[0], inputs, grad))
+        forward = timed(lambda: out.append(case.call(*inputs, engine=engine)), device)
+        return forward, timed(lambda: torch.autograd.grad(out[0], inputs, grad), device)
 
     times = alternate({name: lambda engine=engine: both(engine) for name, engine in ENGINES.items()}, rounds)  # type: ignore[misc]
     row: dict[str, Any] = {
@@ -193,8 +215,8 @@ def _measure(
     return row
 
 
-def _fresh(shape: tuple[int, ...], dtype: str, layout: str, group: str) -> Tensor:
-    x = torch.randn(shape)
+def _fresh(shape: tuple[int, ...], dtype: str, layout: str, group: str, device: torch.device) -> Tensor:
+    x = torch.randn(shape, device=device)
     if len(shape) == 4:
         x = x.contiguous(memory_format=LAYOUTS[layout])
     # Normalisation keeps its bias in float32, as networks do.

@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+CPU = torch.device("cpu")
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -49,27 +51,35 @@ def spread(seconds: list[float]) -> Spread:
     return Spread(median, low, high)
 
 
-def timed(call: Callable[[], Any]) -> float:
-    """Seconds that one call takes.
+def timed(call: Callable[[], Any], device: torch.device = CPU) -> float:
+    """Seconds that one call takes; on a GPU those from its first kernel's launch to its last one's end.
 
     >>> timed(lambda: sum(range(10))) > 0
     True
     """
-    begun = time.perf_counter()
+    if device.type == "cuda":
+        begun, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begun.record()
+        call()
+        ended.record()
+        ended.synchronize()
+        return begun.elapsed_time(ended) / 1e3
+    start = time.perf_counter()
     call()
-    return time.perf_counter() - begun
+    return time.perf_counter() - start
 
 
-def copy_rate() -> float:
+def copy_rate(device: torch.device = CPU) -> float:
     """Bytes a second that a copy of large memory moves, read and written counted."""
-    source = torch.ones(2**25)
+    source = torch.ones(2**25 if device.type == "cpu" else 2**29, device=device)
     target = torch.empty_like(source)
-    seconds = alternate({"copy": lambda: timed(lambda: target.copy_(source))}, 7)["copy"]
+    seconds = alternate({"copy": lambda: timed(lambda: target.copy_(source), device)}, 7)["copy"]
     return 2 * source.numel() * source.element_size() / spread(seconds).median
 
 
-def product_rate(dtype: torch.dtype) -> float:
+def product_rate(dtype: torch.dtype, device: torch.device = CPU) -> float:
     """Operations a second of a large matrix product; a multiplication and an addition are two."""
-    a, b = (torch.randn(1024, 1024).to(dtype) for _ in range(2))
-    seconds = alternate({"product": lambda: timed(lambda: a @ b)}, 5)["product"]
-    return 2 * 1024**3 / spread(seconds).median
+    size = 1024 if device.type == "cpu" else 8192
+    a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+    seconds = alternate({"product": lambda: timed(lambda: a @ b, device)}, 5)["product"]
+    return 2 * size**3 / spread(seconds).median

@@ -50,8 +50,8 @@ def prepare(
         elif isinstance(model, ResNet):
             mean, std = IMAGENET_MEAN, IMAGENET_STD
     elif isinstance(model, FastNet):
-        sample = normalise(feed.sample(FITTED), torch.tensor(mean).float(), torch.tensor(std).float())
-        model.fit_input(sample.cpu())
+        sample = normalise(feed.sample(FITTED).cpu(), torch.tensor(mean).float(), torch.tensor(std).float())
+        model.fit_input(sample)
     card = Card(settings.name, settings.residual, classes, tuple(mean), tuple(std), input_size=feed.size)
     return model, card
 

@@ -12,28 +12,29 @@ from plusx.train.recipe import Optimizer
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
 
-def orthogonalise(matrix: Tensor, steps: int = 3) -> Tensor:
-    """The nearest matrix with orthonormal rows or columns, roughly: `U·Vᵀ` where `U·S·Vᵀ` is its SVD.
+def orthogonalise(matrices: Tensor, steps: int = 3) -> Tensor:
+    """The nearest matrices with orthonormal rows or columns, roughly: `U·Vᵀ` of the SVD `U·S·Vᵀ` of each.
 
-    Newton–Schulz: `X ← a·X + b·(X·Xᵀ)·X + c·(X·Xᵀ)²·X` moves each singular value by the quintic and leaves
-    the singular vectors alone. Three steps bring most of them into 0.3…1.2, as good as 1 for a direction.
+    Newton–Schulz: `X ← a·X + (b·G + c·G²)·X` with `G = X·Xᵀ` moves each singular value by the quintic and
+    leaves the singular vectors alone. Three steps bring most of them into 0.3…1.2, as good as 1 for a
+    direction.
 
     Args:
-        matrix: (rows, columns), any shape.
+        matrices: (n, rows, columns).
         steps: how many iterations.
 
-    >>> u = orthogonalise(torch.diag(torch.tensor([3.0, 2.0])), steps=5)
+    >>> (u,) = orthogonalise(torch.diag(torch.tensor([3.0, 2.0]))[None], steps=5)
     >>> bool((u.diagonal() > 0.6).all() and (u.diagonal() < 1.3).all())
     True
     """
     a, b, c = NEWTON_SCHULZ
-    tall = matrix.shape[0] > matrix.shape[1]
-    x: Tensor = matrix.T if tall else matrix  # the Gram matrix is then the smaller of the two
-    x = x / (x.norm() + 1e-7)
+    tall = matrices.shape[1] > matrices.shape[2]
+    x: Tensor = matrices.mT if tall else matrices  # the Gram matrix is then the smaller of the two
+    x = x / (torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(steps):
-        gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.T if tall else x
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.mT if tall else x
 
 
 class Muon(torch.optim.Optimizer):
@@ -61,21 +62,30 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """Turn every filter bank by one step."""
         for group in self.param_groups:
-            for weight in group["params"]:
-                gradient = weight.grad
-                if gradient is None:
-                    continue
-                state = self.state[weight]
-                if not state:
-                    state["momentum_buffer"] = torch.zeros_like(weight)
-                buffer = state["momentum_buffer"].mul_(group["momentum"]).add_(gradient)
-                direction = gradient.add(buffer, alpha=group["momentum"])
-                matrix = direction.permute(
-                    0, 2, 3, 1
-                )  # in the order of channels-last memory: nothing is copied
-                turn = orthogonalise(matrix.flatten(1).to(self.dtype)).view_as(matrix).permute(0, 3, 1, 2)
-                weight.mul_(len(weight) ** 0.5 / weight.norm())
-                weight.sub_(turn.to(weight.dtype) * group["lr"])
+            for weights in _alike(group["params"]):
+                directions = [self._direction(weight, group["momentum"]) for weight in weights]
+                # (n, C_out, K, K, C_in): in the order of channels-last memory.
+                banks = torch.stack([direction.permute(0, 2, 3, 1) for direction in directions])
+                turns = orthogonalise(banks.flatten(2).to(self.dtype)).view_as(banks).permute(0, 1, 4, 2, 3)
+                for weight, turn in zip(weights, turns.to(weights[0].dtype), strict=True):
+                    weight.mul_(len(weight) ** 0.5 / weight.norm())
+                    weight.sub_(turn * group["lr"])
+
+    def _direction(self, weight: nn.Parameter, momentum: float) -> Tensor:
+        """G + momentum · M, after M has taken G in."""
+        gradient, state = weight.grad, self.state[weight]
+        assert gradient is not None
+        if not state:
+            state["momentum_buffer"] = torch.zeros_like(weight)
+        buffer: Tensor = state["momentum_buffer"].mul_(momentum).add_(gradient)
+        return gradient.add(buffer, alpha=momentum)
+
+
+def _alike(weights: list[nn.Parameter]) -> list[list[nn.Parameter]]:
+    """Those that have a gradient, by shape: their small products are faster together than one by one."""
+    trained = [weight for weight in weights if weight.grad is not None]
+    shapes = dict.fromkeys(weight.shape for weight in trained)
+    return [[weight for weight in trained if weight.shape == shape] for shape in shapes]
 
 
 def make_optimizers(

@@ -73,6 +73,8 @@ def batch_norm(
     in_one_pass = fused.suits(x, added)
     chosen = resolve(engine, "handmade" if in_one_pass and fused.pays(x) else "native")
     if chosen == "native":
+        if weight is None and bias is not None:
+            weight = torch.ones_like(bias)  # cuDNN's gradients want both or none
         y = F.batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
         return _finish(y, added, activation, chosen)
     if training:

@@ -18,9 +18,9 @@ TILE = 2048
 """Numbers of a tile: 16 for each thread."""
 WIDEST = 64
 """Channels of a tile at most."""
-PROGRAMS = 1024
+PROGRAMS = 512
 """Programs that share a sum's rows: several for each multiprocessor of a large GPU."""
-TOTAL = (64, 16)
+TOTAL = (128, 16)
 """Sums and channels that a program adds up at a time, when it totals what those have left."""
 
 

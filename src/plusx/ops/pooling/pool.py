@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from plusx.ops import loops, reference
+from plusx.ops import gpu, loops, reference
 from plusx.ops.engines import resolve
 from plusx.ops.lesson_layout import each_picture
 from plusx.ops.loops import UNROLLED
@@ -58,7 +58,7 @@ def max_pool2d(
     K, s, start, d, out = geometry
     # While the compiler can unroll a window, the running maximum stays in registers: then ours is the faster.
     small = K[0] * K[1] <= UNROLLED
-    match resolve(engine, "handmade" if small and loops.serve(x) else "native"):
+    match resolve(engine, "handmade" if small and _fused(x) else "native"):
         case "reference":
             return each_picture(
                 lambda picture: reference.max_pool2d(picture, K, s, padding, d, ceil_mode), x, x.shape[1], out
@@ -110,7 +110,7 @@ def avg_pool2d(
     K, s, start, _, out = geometry
     size = (x.shape[2], x.shape[3])
     small = K[0] * K[1] <= UNROLLED
-    match resolve(engine, "handmade" if small and loops.serve(x) else "native"):
+    match resolve(engine, "handmade" if small and _fused(x) else "native"):
         case "reference":
             return each_picture(
                 lambda picture: reference.avg_pool2d(picture, K, s, padding, ceil_mode, count_include_pad),
@@ -160,6 +160,11 @@ def global_max_pool2d(x: Tensor, *, engine: str | None = None) -> Tensor:
             return GlobalMaxPool.apply(x)
         case other:
             return max_pool2d(x, (x.shape[2], x.shape[3]), engine=other)
+
+
+def _fused(x: Tensor) -> bool:
+    """Whether there are loops or kernels of ours for this."""
+    return loops.serve(x) or gpu.serve(x)
 
 
 _counted = functools.lru_cache(maxsize=256)(count_pixels)
