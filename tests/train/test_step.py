@@ -85,9 +85,9 @@ def test_a_recorded_step_takes_the_plain_steps_steps_at_every_rate_and_shape() -
 
 
 @on_gpu
-@pytest.mark.parametrize("averaging", [0.0, 0.9])
-def test_a_run_on_a_gpu_is_the_processors_run_but_for_rounding(averaging, tiny, trainer, tmp_path) -> None:
-    settings = {"training__averaging": averaging, "training__precision": "float32"}
+@pytest.mark.parametrize("settings", [{}, {"name": "resnet20", "training__averaging": 0.9}])
+def test_a_run_on_a_gpu_is_the_processors_run_but_for_rounding(settings, tiny, trainer, tmp_path) -> None:
     for name in ("cpu", "cuda"):
-        trainer(tiny(training__device=name, **settings), tmp_path / name).train()
+        recipe = tiny(training__device=name, training__precision="float32", **settings)
+        trainer(recipe, tmp_path / name).train()
     assert losses(tmp_path / "cuda") == pytest.approx(losses(tmp_path / "cpu"), rel=0.05)

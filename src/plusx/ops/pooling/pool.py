@@ -17,8 +17,8 @@ from plusx.ops.loops import UNROLLED
 from plusx.ops.pooling.average import AveragePool
 from plusx.ops.pooling.global_pool import GlobalAveragePool, GlobalMaxPool
 from plusx.ops.pooling.maximum import MaxPool
-from plusx.ops.pooling.windows import count_pixels, resolve_windows
-from plusx.ops.shape import IntOrPair, Padding
+from plusx.ops.pooling.windows import Geometry, count_pixels, resolve_windows
+from plusx.ops.shape import Edges, IntOrPair, Padding, Pair
 
 
 def max_pool2d(
@@ -119,9 +119,9 @@ def avg_pool2d(
                 out,
             )
         case "handmade":
-            count = _counted if loops.serve(x) else count_pixels
-            n = count(size, geometry, sides, count_include_pad)
-            n = n.to(x.device, torch.promote_types(x.dtype, torch.float32))
+            count = _counted if _fused(x) else _count
+            wide = torch.promote_types(x.dtype, torch.float32)
+            n = count(size, geometry, sides, count_include_pad, wide, x.device)
             return AveragePool.apply(x, n, size, geometry)
         case "native":
             (top, bottom), (left, right) = sides
@@ -167,7 +167,14 @@ def _fused(x: Tensor) -> bool:
     return loops.serve(x) or gpu.serve(x)
 
 
-_counted = functools.lru_cache(maxsize=256)(count_pixels)
+def _count(
+    size: Pair, geometry: Geometry, sides: Edges, include_pad: bool, dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    """`count_pixels`, where it is needed."""
+    return count_pixels(size, geometry, sides, include_pad).to(device, dtype)
+
+
+_counted = functools.lru_cache(maxsize=256)(_count)
 """For many calls with one shape; not where torch.compile traces, which can't see into it."""
 
 
