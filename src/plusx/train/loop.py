@@ -224,6 +224,7 @@ class Trainer:
         """Take the epoch's steps that are still to take."""
         position, plan, training = self.position, self.plan, self.recipe.training
         epoch, done = divmod(position.step, plan.steps_per_epoch)
+        side = plan.side(epoch)
         draws = self.augment.draw(plan.pictures, plan.size, plan.size, seed=training.seed, epoch=epoch)
         minibatches = self.feed.epoch(
             seed=training.seed,
@@ -243,8 +244,8 @@ class Trainer:
             drawn = draws[batch.places]
             pictures = self.augment.change(batch.pictures.to(self.device), drawn)
             pictures = self.augment(normalise(pictures, self.mean, self.std), drawn)
-            if epoch < training.small_epochs:
-                pictures = shrink(pictures, training.small_size)
+            if side < plan.size:
+                pictures = shrink(pictures, side)
             (whole,) = self._total([len(labels)])  # fewer than planned where a picture can't be read
             taken.append((self._step(pictures, labels, int(whole)), len(labels), int(whole)))
             position.step += 1

@@ -7,6 +7,7 @@ from plusx.train.checkpoint import Position
 from plusx.train.recipe import Training
 
 FIXED = 0.2  # the part of a step's work that does not shrink with the pictures
+STRIDE = 4  # pixels that pictures grow by at a time: halved twice, they still have whole rows
 
 
 def refuse_odd_batches(batch_size: int, pictures: int, processes: int) -> None:
@@ -57,8 +58,21 @@ class Plan:
         done = self._work(position.step) - self._work(began)
         return (self._work(self.steps) - self._work(position.step)) / done * position.epoch_seconds
 
+    def side(self, epoch: int) -> int:
+        """The pictures' side in an epoch (from 0): `small_size` in the first ones, or growing from there.
+
+        >>> growing = Training(epochs=8, small_epochs=6, small_size=16, growing=True)
+        >>> [Plan(growing, pictures=50_000, size=32).side(epoch) for epoch in range(8)]
+        [16, 16, 20, 24, 24, 28, 32, 32]
+        """
+        training = self.training
+        if epoch >= training.small_epochs:
+            return self.size
+        grown = (self.size - training.small_size) * epoch / training.small_epochs if training.growing else 0
+        return training.small_size + int(grown / STRIDE) * STRIDE
+
     def _work(self, step: int) -> float:
         """The work of all steps up to this one, in steps at full size."""
-        training = self.training
-        small = min(step, training.small_epochs * self.steps_per_epoch)
-        return small * (FIXED + (1 - FIXED) * (training.small_size / self.size) ** 2) + (step - small)
+        epochs, rest = divmod(step, self.steps_per_epoch)
+        of_a_step = [FIXED + (1 - FIXED) * (self.side(epoch) / self.size) ** 2 for epoch in range(epochs + 1)]
+        return sum(of_a_step[:-1]) * self.steps_per_epoch + of_a_step[-1] * rest
