@@ -81,7 +81,8 @@ def test_a_recorded_step_takes_the_plain_steps_steps_at_every_rate_and_shape() -
         torch.testing.assert_close(recorded, plain, rtol=1e-2, atol=1e-2)
     assert len(steps[1].graphs) == 2
     for a, b in zip(first.parameters(), second.parameters(), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-2, atol=1e-2)
+        # Muon makes full steps of small gradients, and with them of their rounding.
+        assert (a - b).norm() <= 0.03 * a.norm()
 
 
 @on_gpu

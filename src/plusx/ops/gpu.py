@@ -2,16 +2,22 @@
 
 Triton comes with PyTorch's CUDA builds. With TRITON_INTERPRET=1 in the environment, set before the first
 kernel is imported, the same kernels run number by number on the processor.
+
+To launch one of them from Python takes longer than to launch one of PyTorch's. So where nobody chose an
+engine, they serve where launches are recorded (`recording`), and for pictures so large that they take longer.
 """
 
 import functools
 import importlib.util
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+_recording = False
 MOST = 2**31 - 1
 """Numbers in a tensor: places are counted in 32 bits."""
 
@@ -33,6 +39,27 @@ def serve(*tensors: Tensor) -> bool:
         and _installed()
         for x in tensors
     )
+
+
+@contextmanager
+def recording() -> Iterator[None]:
+    """Say that what the block launches is recorded and replayed, so that launching costs nothing."""
+    global _recording
+    outer, _recording = _recording, True
+    try:
+        yield
+    finally:
+        _recording = outer
+
+
+def launches_are_free() -> bool:
+    """Whether the kernels launched now are recorded; see `recording`.
+
+    >>> with recording():
+    ...     launches_are_free()
+    True
+    """
+    return _recording
 
 
 def interpreted() -> bool:

@@ -7,7 +7,6 @@ from plusx.train.checkpoint import Position
 from plusx.train.recipe import Training
 
 FIXED = 0.2  # the part of a step's work that does not shrink with the pictures
-STRIDE = 4  # pixels that pictures grow by at a time: halved twice, they still have whole rows
 
 
 def refuse_odd_batches(batch_size: int, pictures: int, processes: int) -> None:
@@ -59,17 +58,9 @@ class Plan:
         return (self._work(self.steps) - self._work(position.step)) / done * position.epoch_seconds
 
     def side(self, epoch: int) -> int:
-        """The pictures' side in an epoch (from 0): `small_size` in the first ones, or growing from there.
-
-        >>> growing = Training(epochs=8, small_epochs=6, small_size=16, growing=True)
-        >>> [Plan(growing, pictures=50_000, size=32).side(epoch) for epoch in range(8)]
-        [16, 16, 20, 24, 24, 28, 32, 32]
-        """
-        training = self.training
-        if epoch >= training.small_epochs:
-            return self.size
-        grown = (self.size - training.small_size) * epoch / training.small_epochs if training.growing else 0
-        return training.small_size + int(grown / STRIDE) * STRIDE
+        """The pictures' side in an epoch (from 0), in pixels."""
+        small = epoch < self.training.small_epochs
+        return min(self.training.small_size, self.size) if small else self.size
 
     def _work(self, step: int) -> float:
         """The work of all steps up to this one, in steps at full size."""

@@ -79,8 +79,6 @@ class Training(Section):
     small_epochs: int = Field(default=0, ge=0, le=MANY)
     """So many epochs at the beginning see pictures reduced to small_size, for less work."""
     small_size: int = Field(default=24, ge=8, le=LARGEST_INPUT)
-    growing: bool = False
-    """During those epochs the pictures grow from small_size to their full size, four pixels at a time."""
     averaging: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Decay a step of the moving average of the weights that is then evaluated and saved; 0 turns it off."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from plusx import ops
+from plusx.ops import gpu
 
 MOST_GRAPHS = 8
 """Shapes of a minibatch that are recorded; later ones are computed kernel by kernel."""
@@ -101,7 +102,7 @@ class RecordedStep:
         """Compute on another stream than the usual one: recording wants nothing left that belongs to that."""
         usual, stream = torch.cuda.current_stream(), torch.cuda.Stream()
         stream.wait_stream(usual)
-        with torch.cuda.stream(stream):
+        with torch.cuda.stream(stream), gpu.recording():
             result = self.step(pictures, labels, share)
         usual.wait_stream(stream)
         return result
@@ -109,6 +110,6 @@ class RecordedStep:
     def _record(self, pictures: Tensor, labels: Tensor, share: float) -> None:
         given_pictures, given_labels = pictures.clone(), labels.clone()
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self.memory):
+        with torch.cuda.graph(graph, pool=self.memory), gpu.recording():
             result = self.step(given_pictures, given_labels, share)
         self.graphs[pictures.shape] = graph, given_pictures, given_labels, result

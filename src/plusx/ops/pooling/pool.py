@@ -20,6 +20,9 @@ from plusx.ops.pooling.maximum import MaxPool
 from plusx.ops.pooling.windows import Geometry, count_pixels, resolve_windows
 from plusx.ops.shape import Edges, IntOrPair, Padding, Pair
 
+LARGE = 2**25
+"""Numbers above which a pooling on a GPU takes longer than its launch, so that ours is the faster one."""
+
 
 def max_pool2d(
     x: Tensor,
@@ -109,8 +112,10 @@ def avg_pool2d(
     geometry, sides = resolve_windows(x, kernel_size, stride, padding, 1, ceil_mode)
     K, s, start, _, out = geometry
     size = (x.shape[2], x.shape[3])
-    small = K[0] * K[1] <= UNROLLED
-    match resolve(engine, "handmade" if small and _fused(x) else "native"):
+    # PyTorch's gradient for padded channels-last pictures was wrong on GPUs before July 2026 (issue 188344).
+    astray = x.device.type == "cuda" and start != (0, 0)
+    ours = astray or (K[0] * K[1] <= UNROLLED and _fused(x))
+    match resolve(engine, "handmade" if ours else "native"):
         case "reference":
             return each_picture(
                 lambda picture: reference.avg_pool2d(picture, K, s, padding, ceil_mode, count_include_pad),
@@ -119,7 +124,7 @@ def avg_pool2d(
                 out,
             )
         case "handmade":
-            count = _counted if _fused(x) else _count
+            count = _counted if loops.serve(x) or gpu.serve(x) else _count
             wide = torch.promote_types(x.dtype, torch.float32)
             n = count(size, geometry, sides, count_include_pad, wide, x.device)
             return AveragePool.apply(x, n, size, geometry)
@@ -163,8 +168,8 @@ def global_max_pool2d(x: Tensor, *, engine: str | None = None) -> Tensor:
 
 
 def _fused(x: Tensor) -> bool:
-    """Whether there are loops or kernels of ours for this."""
-    return loops.serve(x) or gpu.serve(x)
+    """Whether there are loops or kernels of ours for this, and they are the faster ones."""
+    return loops.serve(x) or (gpu.serve(x) and (gpu.launches_are_free() or x.numel() >= LARGE))
 
 
 def _count(
