@@ -207,7 +207,7 @@ def test_the_policy_comes_before_normalising_and_the_resized_crop_after(tiny, tr
     draws = augment.draw(800, 32, 32, seed=0, epoch=0)
     (batch, *_) = first.feed.epoch(seed=0, epoch=0, steps=8)
     raw = trivial(batch.pictures, draws.operations[batch.places])
-    expected = augment(normalise(raw, first.mean, first.std), draws[batch.places])
+    expected = augment(normalise(raw, first.minibatches.mean, first.minibatches.std), draws[batch.places])
     assert torch.equal(given[0], expected)
 
 

@@ -10,7 +10,7 @@ import torch
 from plusx.models import create_model
 from plusx.train import load_recipe
 from plusx.train.optim import make_optimizers, rates_on, set_rates
-from plusx.train.step import PlainStep, RecordedStep
+from plusx.train.step import PlainStep, RecordedStep, Taken
 
 
 def losses(run: Path) -> list[float]:
@@ -41,7 +41,7 @@ def test_a_loss_that_is_no_number_is_told_from_its_neighbours(tiny, trainer, tmp
     made.position.step = 5
     good, bad = torch.tensor([1.0, 3.0]), torch.tensor([torch.nan, 3.0])
     with pytest.raises(Exception, match="became nan in epoch 1, step 4"):
-        made._look([(good, 100, 100), (bad, 100, 100), (good, 100, 100)], 0.0)
+        made._look([Taken(result, 100, 100) for result in (good, bad, good)], 0.0)
 
 
 def test_a_share_scales_the_gradient_and_not_the_loss() -> None:

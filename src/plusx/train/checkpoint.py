@@ -57,6 +57,18 @@ class Position:
     setup_seconds: Amount = 0.0
     compile_seconds: Amount = 0.0
 
+    def add(self, loss_sum: float, correct: int, seen: int) -> None:
+        """Count a step's pictures in."""
+        self.loss_sum += loss_sum
+        self.correct += correct
+        self.seen += seen
+
+    def close_epoch(self, evaluate_seconds: float) -> None:
+        """Add the epoch's times to the run's, and begin another."""
+        self.train_seconds += self.epoch_seconds
+        self.evaluate_seconds += evaluate_seconds
+        self.loss_sum, self.correct, self.seen, self.epoch_seconds = 0.0, 0, 0, 0.0
+
 
 def save_checkpoint(
     run: Path,

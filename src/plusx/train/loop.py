@@ -22,11 +22,11 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from plusx import ops
-from plusx.data import Augmentation, Dataset, shrink
+from plusx.data import Dataset
 from plusx.device import keep_memory, resolve_device, resolve_precision
 from plusx.errors import UserError, optional
 from plusx.files import write_whole
-from plusx.inference import doubt_below, normalise
+from plusx.inference import doubt_below
 from plusx.models import save_weights
 from plusx.train.checkpoint import Position, newest_checkpoint, restore, save_checkpoint
 from plusx.train.directory import environment
@@ -34,13 +34,14 @@ from plusx.train.display import Display
 from plusx.train.interrupt import Interrupted, StopRequest
 from plusx.train.journal import EpochRecord, Journal
 from plusx.train.measuring import Measure
+from plusx.train.minibatches import Minibatches
 from plusx.train.network import frozen_part, prepare, share_norms
 from plusx.train.optim import make_optimizers, rates_on, set_rates
 from plusx.train.processes import Processes
 from plusx.train.progress import Plan, refuse_odd_batches
 from plusx.train.recipe import Recipe
 from plusx.train.schedule import factor
-from plusx.train.step import PlainStep, RecordedStep, Step
+from plusx.train.step import PlainStep, RecordedStep, Step, Taken, sums_of
 from plusx.train.summary import closing_lines, headline, result_of
 from plusx.train.tensorboard import TensorBoard
 
@@ -97,16 +98,11 @@ class Trainer:
         self.feed = dataset.feed(self.device)
         refuse_odd_batches(training.batch_size, self.feed.pictures, self.processes.count)
         self.plan = Plan(training, self.feed.pictures, self.feed.size)
-        self.augment = Augmentation(
-            data.mirror, data.crop, data.cutout, data.light, data.resized_crop, data.policy
-        )
 
         model, self.card = prepare(recipe.model, self.feed, dataset.classes, build)
         self.frozen = frozen_part(model, recipe.model.freeze)
         self.model = model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.mean, self.std = (
-            torch.tensor(v, dtype=torch.float32, device=self.device) for v in (self.card.mean, self.card.std)
-        )
+        self.minibatches = Minibatches(self.feed, self.plan, data, self.card, self.device, self.processes)
         self.average: AveragedModel | None = None
         if training.averaging:
             average = get_ema_multi_avg_fn(training.averaging)
@@ -117,8 +113,9 @@ class Trainer:
             if training.shared_norm:
                 share_norms(self.model)
             self.together = DistributedDataParallel(self.model)
-        # A network of the user's own may do what can't be recorded.
-        self.recorded = self.device.type == "cuda" and not self.processes.several and build is None
+        # A network of the user's own, or all of it by hand, may do what can't be recorded.
+        can_be_recorded = build is None and training.engine != "handmade"
+        self.recorded = self.device.type == "cuda" and can_be_recorded and not self.processes.several
         self.measure = Measure(
             dataset, self.card, recipe.evaluation, self.device, self.precision, self.processes
         )
@@ -213,41 +210,24 @@ class Trainer:
         """
         began = time.perf_counter()
         rehearsal = copy.deepcopy(self.model).train()
-        pictures = self.feed.sample(self.recipe.training.batch_size // self.processes.count)
+        pictures = self.minibatches.sample(self.recipe.training.batch_size // self.processes.count)
         labels = torch.zeros(len(pictures), dtype=torch.int64, device=self.device)
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
-            logits = rehearsal(normalise(pictures.to(self.device), self.mean, self.std))
-            ops.cross_entropy(logits, labels).backward()
+            ops.cross_entropy(rehearsal(pictures), labels).backward()
         return time.perf_counter() - began
 
     def _train_epoch(self) -> None:
         """Take the epoch's steps that are still to take."""
-        position, plan, training = self.position, self.plan, self.recipe.training
+        position, plan = self.position, self.plan
         epoch, done = divmod(position.step, plan.steps_per_epoch)
-        side = plan.side(epoch)
-        draws = self.augment.draw(plan.pictures, plan.size, plan.size, seed=training.seed, epoch=epoch)
-        minibatches = self.feed.epoch(
-            seed=training.seed,
-            epoch=epoch,
-            steps=plan.steps_per_epoch,
-            first=done,
-            process=self.processes.number,
-            processes=self.processes.count,
-        )
         self.model.train()
         for part in self.frozen:
             part.eval()
         saved = looked = time.perf_counter()
-        taken: list[tuple[Tensor, int, int]] = []
-        for batch in minibatches:
-            labels = batch.labels.to(self.device)
-            drawn = draws[batch.places]
-            pictures = self.augment.change(batch.pictures.to(self.device), drawn)
-            pictures = self.augment(normalise(pictures, self.mean, self.std), drawn)
-            if side < plan.size:
-                pictures = shrink(pictures, side)
+        taken: list[Taken] = []
+        for pictures, labels in self.minibatches.epoch(epoch, done):
             (whole,) = self._total([len(labels)])  # fewer than planned where a picture can't be read
-            taken.append((self._step(pictures, labels, int(whole)), len(labels), int(whole)))
+            taken.append(Taken(self._step(pictures, labels, int(whole)), len(labels), int(whole)))
             position.step += 1
             ended = position.step % plan.steps_per_epoch == 0
             if not (ended or self._wants_to_look(looked)):
@@ -274,34 +254,24 @@ class Trainer:
         stop = self.stop_request.signal is not None
         return not alone_on_gpu or stop or time.perf_counter() - looked > LOOK_SECONDS
 
-    def _look(self, taken: list[tuple[Tensor, int, int]], saved: float) -> tuple[bool, bool]:
+    def _look(self, taken: list[Taken], saved: float) -> tuple[bool, bool]:
         """Wait for the steps taken since the last look, and add up what came of them.
 
         Args:
-            taken: of each step its result, this process's pictures, and those of all processes.
+            taken: those steps.
             saved: when the last checkpoint was written.
 
         Returns:
             Whether a checkpoint is overdue, and whether somebody asked to stop.
         """
-        position = self.position
-        late = (
-            self.processes.leads
-            and time.perf_counter() - saved > 60 * self.recipe.training.checkpoint_minutes
-        )
-        results = torch.stack([result for result, _, _ in taken]).tolist()
-        own = [
-            v
-            for (loss, right), (_, count, _) in zip(results, taken, strict=True)
-            for v in (loss * count, right)
-        ]
-        *sums, overdue, asked = self._total([*own, late, self.stop_request.signal is not None])
-        for k, (_, _, whole) in enumerate(taken):
+        minutes = (time.perf_counter() - saved) / 60
+        late = self.processes.leads and minutes > self.recipe.training.checkpoint_minutes
+        *sums, overdue, asked = self._total([*sums_of(taken), late, self.stop_request.signal is not None])
+        first = self.position.step - len(taken)
+        for k, step in enumerate(taken):
             loss_sum, correct = sums[2 * k : 2 * k + 2]
-            position.loss_sum += loss_sum
-            position.correct += int(correct)
-            position.seen += whole
-            self._check(loss_sum / whole, position.step - len(taken) + k)
+            self.position.add(loss_sum, int(correct), step.whole)
+            self._check(loss_sum / step.whole, first + k)
         return bool(overdue), bool(asked)
 
     def _step(self, pictures: Tensor, labels: Tensor, whole: int) -> Tensor:
@@ -339,9 +309,7 @@ class Trainer:
             seconds_evaluate=evaluated,
             images_per_second=position.seen / position.epoch_seconds,
         )
-        position.train_seconds += position.epoch_seconds
-        position.evaluate_seconds += evaluated
-        position.loss_sum, position.correct, position.seen, position.epoch_seconds = 0.0, 0, 0, 0.0
+        position.close_epoch(evaluated)
         return record
 
     def _finish(self, last: EpochRecord) -> Outcome:

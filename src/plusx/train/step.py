@@ -4,7 +4,8 @@ A step of the fast net is some 700 small kernels. To launch them one by one take
 fast GPU takes to compute them; a CUDA graph launches them all at once.
 """
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,27 @@ from plusx.ops import gpu
 
 MOST_GRAPHS = 8
 """Shapes of a minibatch that are recorded; later ones are computed kernel by kernel."""
+
+
+class Taken(NamedTuple):
+    """A step that may still be under way on the device."""
+
+    result: Tensor
+    """What `Step` returns."""
+    own: int
+    """Pictures of this process."""
+    whole: int
+    """Pictures of all processes."""
+
+
+def sums_of(taken: Sequence[Taken]) -> list[float]:
+    """Wait for the steps: for each the sum of this process's losses, and how many pictures it had right.
+
+    >>> sums_of([Taken(torch.tensor([0.5, 3.0]), own=4, whole=4)])
+    [2.0, 3.0]
+    """
+    results = torch.stack([step.result for step in taken]).tolist()
+    return [v for (loss, right), step in zip(results, taken, strict=True) for v in (loss * step.own, right)]
 
 
 class Step(Protocol):
