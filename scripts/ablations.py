@@ -1,10 +1,12 @@
 """What each choice of recipe `fast` is worth: train it with one choice taken back at a time.
 
     python scripts/ablations.py train runs/ablations --seeds 0 1
+    python scripts/ablations.py time runs/ablations
     python scripts/ablations.py publish runs/ablations
 
-The first form trains what is not trained yet; it can be stopped and started again. The second copies each
-finished run's `result.json` to docs/results/ablations and rewrites the table in docs/how-it-got-fast.md.
+The first form trains what is not trained yet; it can be stopped and started again. The second takes a few
+steps of every row in turn and counts how long all of a run's would take. The third copies what the others
+have left to docs/results/ablations and rewrites the table in docs/how-it-got-fast.md.
 """
 
 import argparse
@@ -13,13 +15,24 @@ import shutil
 import statistics
 import subprocess
 import sys
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from results_table import rewrite
+from rich.console import Console
+from torch import Tensor
+
+from plusx import ops
+from plusx.bench.timing import alternate, spread, timed
+from plusx.data import load
+from plusx.device import processor
+from plusx.train import Display, Trainer, load_recipe, parse_setting
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "how-it-got-fast.md"
 RESULTS = DOCUMENT.parent / "results" / "ablations"
+SECONDS = "seconds.json"
 ROWS: dict[str, tuple[str, ...]] = {
     "recipe fast": (),
     "no shortcuts": ("model.residual=false",),
@@ -54,16 +67,53 @@ def train(runs: Path, seeds: list[int]) -> None:
             subprocess.run([sys.executable, "-m", "plusx", "train", *options], check=True)
 
 
+def time_steps(runs: Path, rounds: int = 5) -> None:
+    """Time a step of every row at every size, in turn, and write `seconds.json`: what a run's steps take.
+
+    Minibatches are made beforehand; augmenting them is not in it.
+    """
+    dataset, calls, counts = load("cifar10"), {}, {}
+    for row, settings in ROWS.items():
+        recipe = load_recipe("fast", dict(map(parse_setting, settings)))
+        trainer = Trainer(recipe, runs, dataset, Display(recipe, Console(), "quiet"))
+        trainer.step = trainer._make_step()
+        epochs = range(recipe.training.epochs)
+        sides = [trainer.plan.side(epoch) for epoch in epochs]
+        for side in dict.fromkeys(sides):
+            minibatch = next(trainer.minibatches.epoch(sides.index(side), 0))
+            calls[row, side] = partial(timed, partial(_step, trainer, *minibatch))
+            counts[row, side] = sides.count(side) * trainer.plan.steps_per_epoch
+    seconds = dict.fromkeys(ROWS, 0.0)
+    for (row, side), times in alternate(calls, rounds).items():
+        seconds[row] += counts[row, side] * spread(times).median
+    facts = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "processor": processor(), "rounds": rounds}
+    runs.mkdir(parents=True, exist_ok=True)
+    rounded = {row: round(value, 1) for row, value in seconds.items()}
+    (runs / SECONDS).write_text(json.dumps({**facts, "seconds": rounded}, indent=2) + "\n", encoding="utf-8")
+
+
+def _step(trainer: Trainer, pictures: Tensor, labels: Tensor) -> None:
+    with ops.engine(trainer.recipe.training.engine):
+        trainer._step(pictures, labels, len(labels))
+
+
 def publish(runs: Path) -> None:
-    """Keep each finished run's result, and show them all."""
+    """Keep each finished run's result and the times, and show them all."""
     RESULTS.mkdir(parents=True, exist_ok=True)
+    if (runs / SECONDS).exists():
+        shutil.copyfile(runs / SECONDS, RESULTS / SECONDS)
     for result in sorted(runs.glob("*/result.json")):
         shutil.copyfile(result, RESULTS / f"{result.parent.name}.json")
     rewrite(DOCUMENT, table(RESULTS))
 
 
 def table(results: Path) -> str:
-    """The whole recipe, then what is lost where a choice is taken back: means over the seeds, in per cent."""
+    """The whole recipe, then what is lost where a choice is taken back: means over the seeds, in per cent.
+
+    And what all steps of a run take.
+    """
+    timing = results / SECONDS
+    seconds = json.loads(timing.read_text(encoding="utf-8"))["seconds"] if timing.exists() else {}
     means: dict[str, tuple[str, float, float]] = {}
     for row in ROWS:
         files = sorted(results.glob(run_name(row, 0).removesuffix("0") + "*.json"))
@@ -77,26 +127,31 @@ def table(results: Path) -> str:
             means[row] = seeds, plain, views
     _, whole, whole_views = means["recipe fast"]
     lines = [
-        "| recipe `fast` with | seeds | test accuracy | change | with views | change |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| recipe `fast` with | seeds | test accuracy | change | with views | change | all steps take |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row, (seeds, plain, views) in means.items():
         changes = f"{plain - whole:+.2f}", f"{views - whole_views:+.2f}"
-        lines.append(f"| {row} | {seeds} | {plain:.2f} % | {changes[0]} | {views:.2f} % | {changes[1]} |")
+        time = f"{seconds[row]:.0f} s" if row in seconds else "–"
+        lines.append(
+            f"| {row} | {seeds} | {plain:.2f} % | {changes[0]} | {views:.2f} % | {changes[1]} | {time} |"
+        )
     return "\n".join(lines)
 
 
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["train", "publish"])
+    parser.add_argument("what", choices=["train", "time", "publish"])
     parser.add_argument("runs", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     asked = parser.parse_args()
-    if asked.what == "publish":
-        publish(asked.runs)
-    else:
+    if asked.what == "train":
         train(asked.runs, asked.seeds)
+    elif asked.what == "time":
+        time_steps(asked.runs)
+    else:
+        publish(asked.runs)
 
 
 if __name__ == "__main__":
