@@ -42,7 +42,7 @@ ROWS: dict[str, tuple[str, ...]] = {
     "ReLU instead of hard swish": ("model.name=fast-relu",),
     "no changes of light": ("data.light=0",),
     "no crop": ("data.crop=0",),
-    "batches of 500, rate of 0.13": ("training.batch_size=500", "optimizer.learning_rate=0.13"),
+    "batches of 500, rate of 0.17": ("training.batch_size=500", "optimizer.learning_rate=0.17"),
     "no small pictures first": ("training.small_epochs=0",),
     "float32": ("training.precision=float32",),
 }
@@ -81,7 +81,7 @@ def time_steps(runs: Path, rounds: int = 5) -> None:
         sides = [trainer.plan.side(epoch) for epoch in epochs]
         for side in dict.fromkeys(sides):
             minibatch = next(trainer.minibatches.epoch(sides.index(side), 0))
-            calls[row, side] = partial(timed, partial(_step, trainer, *minibatch))
+            calls[row, side] = partial(timed, partial(_step, trainer, *minibatch), trainer.device)
             counts[row, side] = sides.count(side) * trainer.plan.steps_per_epoch
     seconds = dict.fromkeys(ROWS, 0.0)
     for (row, side), times in alternate(calls, rounds).items():

@@ -204,3 +204,11 @@ def test_arguments_out_of_range_are_named() -> None:
             ops.avg_pool2d(x, 5, engine=name)
         with pytest.raises(ValueError, match="must be"):
             ops.max_pool2d(x[0, 0], 2, engine=name)
+
+
+def test_what_was_pooled_first_in_inference_can_be_differentiated_later() -> None:
+    x = torch.rand(1, 1, 11, 13, requires_grad=True)
+    with torch.inference_mode():
+        ops.avg_pool2d(x, 3, 2, 1, engine="handmade")
+    ops.avg_pool2d(x, 3, 2, 1, engine="handmade").sum().backward()
+    assert x.grad is not None

@@ -2,13 +2,14 @@
 
 import copy
 import json
+import signal
 from pathlib import Path
 
 import pytest
 import torch
 
 from plusx.models import create_model
-from plusx.train import load_recipe
+from plusx.train import Interrupted, load_recipe
 from plusx.train.optim import make_optimizers, rates_on, set_rates
 from plusx.train.step import PlainStep, RecordedStep, Taken
 
@@ -92,3 +93,34 @@ def test_a_run_on_a_gpu_is_the_processors_run_but_for_rounding(settings, tiny, t
         recipe = tiny(training__device=name, training__precision="float32", **settings)
         trainer(recipe, tmp_path / name).train()
     assert losses(tmp_path / "cuda") == pytest.approx(losses(tmp_path / "cpu"), rel=0.05)
+
+
+@on_gpu
+def test_a_run_on_a_gpu_goes_on_from_a_checkpoint(tiny, trainer, tmp_path) -> None:
+    recipe = tiny(name="resnet20", training__device="cuda", training__precision="float32")
+    trainer(recipe, tmp_path / "whole").train()
+    first = trainer(recipe, tmp_path / "parts")
+    step = first._step
+
+    def stop_after_the_third(*args):
+        if first.position.step == 2:
+            signal.raise_signal(signal.SIGTERM)
+        return step(*args)
+
+    first._step = stop_after_the_third
+    with pytest.raises(Interrupted):
+        first.train()
+    trainer(recipe, tmp_path / "parts").train()
+    assert losses(tmp_path / "parts") == pytest.approx(losses(tmp_path / "whole"), rel=0.05)
+
+
+def test_what_a_checkpoint_brings_back_lies_in_memory_as_before(tiny, trainer, tmp_path) -> None:
+    first = trainer(tiny(name="resnet20"), tmp_path / "run")
+    first.train()
+    again = trainer(tiny(name="resnet20"), tmp_path / "run")
+    again._go_on_from_checkpoint()
+    (before,), (after,) = first.optimizers, again.optimizers
+    for a, b in zip(first.model.parameters(), again.model.parameters(), strict=True):
+        buffers = [optimizer.state[p]["momentum_buffer"] for optimizer, p in ((before, a), (after, b))]
+        assert torch.equal(*buffers)
+        assert buffers[0].stride() == buffers[1].stride()

@@ -59,9 +59,10 @@ def timed(call: Callable[[], Any], device: torch.device = CPU) -> float:
     """
     if device.type == "cuda":
         begun, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        begun.record()
-        call()
-        ended.record()
+        with torch.cuda.device(device):
+            begun.record()
+            call()
+            ended.record()
         ended.synchronize()
         return begun.elapsed_time(ended) / 1e3
     start = time.perf_counter()

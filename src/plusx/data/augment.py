@@ -21,7 +21,7 @@ from plusx.data.resize import draw_boxes, resized_crop
 
 @dataclass(frozen=True)
 class Draws:
-    """What chance decided for each of n pictures, on the CPU; None for what is not done at all.
+    """What chance decided for each of n pictures; None for what is not done at all.
 
     `offsets` (n, 2): row and column where the crop begins in the padded picture; `mirrored` (n,), bool;
     `centers` (n, 2): row and column of the cutout's middle; `light` (n, 2): contrast and brightness;
@@ -37,8 +37,14 @@ class Draws:
 
     def __getitem__(self, index: Tensor) -> "Draws":
         """Return the draws of the pictures that `index` selects."""
-        parts = (self.offsets, self.mirrored, self.centers, self.light, self.boxes, self.operations)
-        return Draws(*(None if part is None else part[index] for part in parts))
+        return Draws(*(None if part is None else part[index] for part in self._parts()))
+
+    def to(self, device: torch.device) -> "Draws":
+        """Return them on a device: once for an epoch, since every copy waits for what a GPU is doing."""
+        return Draws(*(None if part is None else part.to(device) for part in self._parts()))
+
+    def _parts(self) -> tuple[Tensor | None, ...]:
+        return self.offsets, self.mirrored, self.centers, self.light, self.boxes, self.operations
 
 
 @dataclass(frozen=True)
@@ -197,8 +203,8 @@ def _source(
     count, _, height, width = pictures.shape
     if padding >= min(height, width):
         raise ValueError(f"a {height}×{width} picture can't be padded by {padding} by reflection")
-    start = torch.zeros(count, 2, dtype=torch.long) if offsets is None else offsets - padding
-    start = start.to(pictures.device)
+    none = torch.zeros(count, 2, dtype=torch.long, device=pictures.device)
+    start = none if offsets is None else offsets.to(pictures.device) - padding
     rows = _reflect(start[:, :1] + torch.arange(height, device=start.device), height)
     columns = _reflect(start[:, 1:] + torch.arange(width, device=start.device), width)
     if mirrored is not None:

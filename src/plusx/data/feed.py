@@ -18,7 +18,7 @@ class Minibatch:
     """What one process gets of one step.
 
     Attributes:
-        places: int64 (B,), on the CPU; for each picture a number of its own in 0 … pictures − 1.
+        places: int64 (B,), with the pictures; for each picture a number of its own in 0 … pictures − 1.
         pictures: uint8 (B, H, W, 3).
         labels: int64 (B,).
     """
@@ -88,10 +88,9 @@ class MemoryFeed:
     ) -> Iterator[Minibatch]:
         """See `Feed`."""
         order = torch.randperm(self.pictures, generator=torch.Generator().manual_seed(seed * 1000 + epoch))
-        for batch in order.tensor_split(steps)[first:]:
+        for batch in order.to(self._labels.device).tensor_split(steps)[first:]:
             places = batch.tensor_split(processes)[process]
-            index = places.to(self._labels.device)
-            yield Minibatch(places, self._pictures[index], self._labels[index])
+            yield Minibatch(places, self._pictures[places], self._labels[places])
 
     def sample(self, count: int) -> Tensor:
         """See `Feed`."""

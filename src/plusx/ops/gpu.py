@@ -4,7 +4,7 @@ Triton comes with PyTorch's CUDA builds. With TRITON_INTERPRET=1 in the environm
 kernel is imported, the same kernels run number by number on the processor.
 
 To launch one of them from Python takes longer than to launch one of PyTorch's. So where nobody chose an
-engine, they serve where launches are recorded (`recording`), and for pictures so large that they take longer.
+engine, they serve where launches are recorded once and replayed (`prefer_kernels`), and pool large pictures.
 """
 
 import functools
@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
-_recording = False
 MOST = 2**31 - 1
 """Numbers in a tensor: places are counted in 32 bits."""
+_preferred = False
 
 
 def serve(*tensors: Tensor) -> bool:
@@ -42,24 +42,27 @@ def serve(*tensors: Tensor) -> bool:
 
 
 @contextmanager
-def recording() -> Iterator[None]:
-    """Say that what the block launches is recorded and replayed, so that launching costs nothing."""
-    global _recording
-    outer, _recording = _recording, True
+def prefer_kernels(on: bool = True) -> Iterator[None]:
+    """Let ours serve inside the block even where launching them costs most: it will be replayed.
+
+    Args:
+        on: False leaves the choice to each operation.
+
+    >>> with prefer_kernels():
+    ...     kernels_preferred()
+    True
+    """
+    global _preferred
+    outer, _preferred = _preferred, on
     try:
         yield
     finally:
-        _recording = outer
+        _preferred = outer
 
 
-def launches_are_free() -> bool:
-    """Whether the kernels launched now are recorded; see `recording`.
-
-    >>> with recording():
-    ...     launches_are_free()
-    True
-    """
-    return _recording
+def kernels_preferred() -> bool:
+    """Whether a `prefer_kernels` surrounds this; in all threads at once."""
+    return _preferred
 
 
 def interpreted() -> bool:

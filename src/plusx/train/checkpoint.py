@@ -190,3 +190,8 @@ def _put_back(
                 raise ValueError(f"optimizer.{number}.{name} is of another shape")
             entries.setdefault(int(index), {})[key] = tensor
         optimizer.load_state_dict({**optimizer.state_dict(), "state": entries})
+        for parameter, state in optimizer.state.items():
+            for key, tensor in state.items():
+                if isinstance(tensor, Tensor) and tensor.shape == parameter.shape:
+                    # In the parameter's own order of memory, which the file does not keep.
+                    state[key] = torch.empty_like(parameter).copy_(tensor)

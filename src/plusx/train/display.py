@@ -81,6 +81,7 @@ class Display:
             expand=True,
         )
         self.live: Live | None = None
+        self.told = (0, 0)  # the epoch and its quarter that a plain line has last told of
 
     def begin(self, facts: str, steps: int, steps_per_epoch: int, done: int) -> None:
         """Show the header: `facts` is one line about network, data and machine."""
@@ -113,8 +114,9 @@ class Display:
         )
         note = f"{rate:,.0f} images/s  ETA {clock(seconds_left)}"
         self.bars.update(self.run_task, completed=step, note=note)
-        quarter = max(1, self.steps_per_epoch // 4)
-        if self.mode == "plain" and in_epoch % quarter == 0 and in_epoch < self.steps_per_epoch:
+        reached = (step - 1) // self.steps_per_epoch, in_epoch // max(1, self.steps_per_epoch // 4)
+        news, self.told = reached > self.told and reached[1] > 0, reached
+        if self.mode == "plain" and news and in_epoch < self.steps_per_epoch:
             self.say(f"  step {step}/{self.steps}  loss {loss:.3f}  accuracy {100 * accuracy:.1f} %  {note}")
 
     def epoch(self, record: EpochRecord) -> None:

@@ -24,7 +24,7 @@ def fit(recipe: Recipe, pictures: int, size: int, chosen: Collection[str] = ()) 
     >>> from plusx.train import load_recipe
     >>> fitted = fit(load_recipe("fast"), pictures=800, size=64)
     >>> fitted.training.batch_size, fitted.training.small_size, fitted.data.crop
-    (64, 40, 4)
+    (64, 40, 6)
     """
     data, training, scale = recipe.data, recipe.training, size / SHIPPED_SIZE
     count = pictures - data.validation

@@ -28,6 +28,7 @@ from plusx.errors import UserError, optional
 from plusx.files import write_whole
 from plusx.inference import doubt_below
 from plusx.models import save_weights
+from plusx.ops import gpu
 from plusx.train.checkpoint import Position, newest_checkpoint, restore, save_checkpoint
 from plusx.train.directory import environment
 from plusx.train.display import Display
@@ -36,7 +37,7 @@ from plusx.train.journal import EpochRecord, Journal
 from plusx.train.measuring import Measure
 from plusx.train.minibatches import Minibatches
 from plusx.train.network import frozen_part, prepare, share_norms
-from plusx.train.optim import make_optimizers, rates_on, set_rates
+from plusx.train.optim import make_optimizers, rate_of, rates_on, set_rates
 from plusx.train.processes import Processes
 from plusx.train.progress import Plan, refuse_odd_batches
 from plusx.train.recipe import Recipe
@@ -46,6 +47,7 @@ from plusx.train.summary import closing_lines, headline, result_of
 from plusx.train.tensorboard import TensorBoard
 
 LOOK_SECONDS = 0.1
+"""How far a GPU is given work ahead."""
 
 
 @dataclass(frozen=True)
@@ -212,7 +214,8 @@ class Trainer:
         rehearsal = copy.deepcopy(self.model).train()
         pictures = self.minibatches.sample(self.recipe.training.batch_size // self.processes.count)
         labels = torch.zeros(len(pictures), dtype=torch.int64, device=self.device)
-        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+        cast = torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32)
+        with cast, gpu.prefer_kernels(self.recorded):
             ops.cross_entropy(rehearsal(pictures), labels).backward()
         return time.perf_counter() - began
 
@@ -246,7 +249,7 @@ class Trainer:
             self._stop_if(asked)
 
     def _wants_to_look(self, looked: float) -> bool:
-        """Whether to wait for what the steps compute: a GPU is given work ahead for a tenth of a second.
+        """Whether to wait for what the steps compute, which on a GPU is done only every `LOOK_SECONDS`.
 
         Several processes look after every step: all of them have to do so after the same.
         """
@@ -298,7 +301,7 @@ class Trainer:
             epoch=epoch,
             epochs=self.recipe.training.epochs,
             step=position.step,
-            learning_rate=float(self.optimizers[0].param_groups[0]["lr"]),
+            learning_rate=rate_of(self.optimizers[0]),
             train_loss=position.loss_sum / position.seen,
             train_accuracy=position.correct / position.seen,
             test_loss=test and test[0],

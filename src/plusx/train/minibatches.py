@@ -54,7 +54,7 @@ class Minibatches:
             Pictures (B, C, side, side) in float32 and labels (B,), on the device.
         """
         plan, seed = self.plan, self.plan.training.seed
-        draws = self.augment.draw(plan.pictures, plan.size, plan.size, seed=seed, epoch=epoch)
+        draws = self.augment.draw(plan.pictures, plan.size, plan.size, seed=seed, epoch=epoch).to(self.device)
         side = plan.side(epoch)
         for batch in self.feed.epoch(
             seed=seed,
@@ -64,7 +64,7 @@ class Minibatches:
             process=self.processes.number,
             processes=self.processes.count,
         ):
-            drawn = draws[batch.places]
+            drawn = draws[batch.places.to(self.device)]
             pictures = self.augment.change(batch.pictures.to(self.device), drawn)
             pictures = self.augment(normalise(pictures, self.mean, self.std), drawn)
             yield (

@@ -131,17 +131,21 @@ def rates_on(device: torch.device, optimizers: list[torch.optim.Optimizer]) -> N
             group.setdefault("peak", float(group["lr"]))
             group["lr"] = torch.tensor(float(group["lr"]), device=device)
             if isinstance(optimizer, torch.optim.SGD):
-                group["fused"] = (
-                    True  # torch's other kernels for SGD want the rate as a number of the processor's
-                )
+                # torch's other kernels for SGD want the rate in the processor's memory.
+                group["fused"] = True
 
 
 def set_rates(optimizers: list[torch.optim.Optimizer], factor: float) -> None:
     """Multiply every group's own rate by the schedule's factor."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
-            rate = group.setdefault("peak", group["lr"]) * factor
+            group["rate"] = rate = group.setdefault("peak", group["lr"]) * factor
             if isinstance(group["lr"], Tensor):
                 group["lr"].fill_(rate)
             else:
                 group["lr"] = rate
+
+
+def rate_of(optimizer: torch.optim.Optimizer) -> float:
+    """The rate that `set_rates` gave the first group last."""
+    return float(optimizer.param_groups[0]["rate"])

@@ -60,7 +60,10 @@ class Processes:
         Raises:
             UserError: if this machine has fewer GPUs than processes.
         """
-        if not self.several or device.type != "cuda":
+        if device.type != "cuda":
+            return device
+        if not self.several:
+            torch.cuda.set_device(device)  # streams and graphs are made on the current one
             return device
         if self.local >= torch.cuda.device_count():
             raise UserError(

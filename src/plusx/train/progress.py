@@ -64,6 +64,6 @@ class Plan:
 
     def _work(self, step: int) -> float:
         """The work of all steps up to this one, in steps at full size."""
-        epochs, rest = divmod(step, self.steps_per_epoch)
-        of_a_step = [FIXED + (1 - FIXED) * (self.side(epoch) / self.size) ** 2 for epoch in range(epochs + 1)]
-        return sum(of_a_step[:-1]) * self.steps_per_epoch + of_a_step[-1] * rest
+        small = min(step, self.training.small_epochs * self.steps_per_epoch)
+        of_small = FIXED + (1 - FIXED) * (self.side(0) / self.size) ** 2
+        return small * of_small + (step - small)

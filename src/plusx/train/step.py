@@ -1,6 +1,6 @@
 """A training step: forward, loss, backward, the optimisers' steps; on a GPU recorded once and then replayed.
 
-A step of the fast net is some 700 small kernels. To launch them one by one takes a processor longer than a
+A step of the fast net is a thousand small kernels. To launch them one by one takes a processor longer than a
 fast GPU takes to compute them; a CUDA graph launches them all at once.
 """
 
@@ -105,14 +105,17 @@ class RecordedStep:
         self.seen: set[torch.Size] = set()
         self.graphs: dict[torch.Size, tuple[torch.cuda.CUDAGraph, Tensor, Tensor, Tensor]] = {}
         self.memory = torch.cuda.graph_pool_handle()  # one for all graphs, since only one runs at a time
+        self.stream = torch.cuda.Stream()
 
     def __call__(self, pictures: Tensor, labels: Tensor, share: float) -> Tensor:
         """See `Step`; a recorded step has the share it was recorded with: 1 for a process alone."""
         shape = pictures.shape
+        if shape not in self.seen:
+            if len(self.seen) == MOST_GRAPHS:
+                return self.step(pictures, labels, share)
+            self.seen.add(shape)
+            return self._beside(pictures, labels, share)
         if shape not in self.graphs:
-            if shape not in self.seen or len(self.graphs) == MOST_GRAPHS:
-                self.seen.add(shape)
-                return self._beside(pictures, labels, share)
             self._record(pictures, labels, share)
         graph, given_pictures, given_labels, result = self.graphs[shape]
         given_pictures.copy_(pictures)
@@ -122,16 +125,16 @@ class RecordedStep:
 
     def _beside(self, pictures: Tensor, labels: Tensor, share: float) -> Tensor:
         """Compute on another stream than the usual one: recording wants nothing left that belongs to that."""
-        usual, stream = torch.cuda.current_stream(), torch.cuda.Stream()
-        stream.wait_stream(usual)
-        with torch.cuda.stream(stream), gpu.recording():
+        usual = torch.cuda.current_stream()
+        self.stream.wait_stream(usual)
+        with torch.cuda.stream(self.stream), gpu.prefer_kernels():
             result = self.step(pictures, labels, share)
-        usual.wait_stream(stream)
+        usual.wait_stream(self.stream)
         return result
 
     def _record(self, pictures: Tensor, labels: Tensor, share: float) -> None:
         given_pictures, given_labels = pictures.clone(), labels.clone()
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self.memory), gpu.recording():
+        with torch.cuda.graph(graph, pool=self.memory), gpu.prefer_kernels():
             result = self.step(given_pictures, given_labels, share)
         self.graphs[pictures.shape] = graph, given_pictures, given_labels, result

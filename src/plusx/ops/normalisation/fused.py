@@ -37,7 +37,7 @@ def pays(x: Tensor) -> bool:
     Small planes of bfloat16 in contiguous memory are not, and on a GPU only a recorded pass is.
     """
     if x.device.type == "cuda":
-        return gpu.launches_are_free()
+        return gpu.kernels_preferred()
     small = x.dtype == torch.bfloat16 and x.shape[2] * x.shape[3] < SMALL
     return not (small and layout_of(x) == torch.contiguous_format)
 

@@ -47,7 +47,7 @@ class Spread(torch.autograd.Function):
         ctx.save_for_backward(n)
         ctx.size, ctx.geometry = size, geometry
         dx = empty(grad, size, grad.dtype, layout)
-        way_for(grad, geometry).average_backward(grad, n, geometry, dx)
+        way_for(dx, geometry).average_backward(grad, n, geometry, dx)
         return dx
 
     @staticmethod

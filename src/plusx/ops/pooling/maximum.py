@@ -51,7 +51,7 @@ class Scatter(torch.autograd.Function):
         ctx.save_for_backward(winner)
         ctx.size, ctx.geometry, ctx.layout = size, geometry, layout
         dx = empty(grad, size, grad.dtype, layout)
-        way_for(grad, geometry).max_backward(grad, winner, geometry, dx)
+        way_for(dx, geometry).max_backward(grad, winner, geometry, dx)
         return dx
 
     @staticmethod

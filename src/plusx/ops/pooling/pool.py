@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from plusx.ops import gpu, loops, reference
 from plusx.ops.engines import resolve
 from plusx.ops.lesson_layout import each_picture
-from plusx.ops.loops import UNROLLED
+from plusx.ops.loops import UNROLLED, layout_of
 from plusx.ops.pooling.average import AveragePool
 from plusx.ops.pooling.global_pool import GlobalAveragePool, GlobalMaxPool
 from plusx.ops.pooling.maximum import MaxPool
@@ -59,9 +59,10 @@ def max_pool2d(
         return max_pool2d(x[None], kernel_size, stride, padding, dilation, ceil_mode, engine=engine)[0]
     geometry, sides = resolve_windows(x, kernel_size, stride, padding, dilation, ceil_mode)
     K, s, start, d, out = geometry
-    # While the compiler can unroll a window, the running maximum stays in registers: then ours is the faster.
-    small = K[0] * K[1] <= UNROLLED
-    match resolve(engine, "handmade" if small and _fused(x) else "native"):
+    # On a GPU, windows of contiguous pictures that overlap are PyTorch's strength.
+    scattered = x.device.type == "cuda" and s != K and layout_of(x) != torch.channels_last
+    ours = _pays(x, geometry) and (not scattered or gpu.kernels_preferred())
+    match resolve(engine, "handmade" if ours else "native"):
         case "reference":
             return each_picture(
                 lambda picture: reference.max_pool2d(picture, K, s, padding, d, ceil_mode), x, x.shape[1], out
@@ -114,8 +115,7 @@ def avg_pool2d(
     size = (x.shape[2], x.shape[3])
     # PyTorch's gradient for padded channels-last pictures was wrong on GPUs before July 2026 (issue 188344).
     astray = x.device.type == "cuda" and start != (0, 0)
-    ours = astray or (K[0] * K[1] <= UNROLLED and _fused(x))
-    match resolve(engine, "handmade" if ours else "native"):
+    match resolve(engine, "handmade" if astray or _pays(x, geometry) else "native"):
         case "reference":
             return each_picture(
                 lambda picture: reference.avg_pool2d(picture, K, s, padding, ceil_mode, count_include_pad),
@@ -167,9 +167,12 @@ def global_max_pool2d(x: Tensor, *, engine: str | None = None) -> Tensor:
             return max_pool2d(x, (x.shape[2], x.shape[3]), engine=other)
 
 
-def _fused(x: Tensor) -> bool:
+def _pays(x: Tensor, geometry: Geometry) -> bool:
     """Whether there are loops or kernels of ours for this, and they are the faster ones."""
-    return loops.serve(x) or (gpu.serve(x) and (gpu.launches_are_free() or x.numel() >= LARGE))
+    K = geometry.K
+    if K[0] * K[1] > UNROLLED:
+        return False  # the compiler unrolls smaller windows: the running maximum stays in registers
+    return loops.serve(x) or (gpu.serve(x) and (gpu.kernels_preferred() or x.numel() >= LARGE))
 
 
 def _count(
@@ -179,8 +182,13 @@ def _count(
     return count_pixels(size, geometry, sides, include_pad).to(device, dtype)
 
 
-_counted = functools.lru_cache(maxsize=256)(_count)
-"""For many calls with one shape; not where torch.compile traces, which can't see into it."""
+@functools.lru_cache(maxsize=256)
+@torch.inference_mode(False)  # what is counted first in inference may be differentiated later
+def _counted(
+    size: Pair, geometry: Geometry, sides: Edges, include_pad: bool, dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    """For many calls with one shape; not where torch.compile traces, which can't see into it."""
+    return _count(size, geometry, sides, include_pad, dtype, device)
 
 
 def _check_map(x: Tensor) -> None:
