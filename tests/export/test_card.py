@@ -82,7 +82,8 @@ def test_it_says_how_the_network_was_made(card) -> None:
     result, environment = (json.loads((SEED0 / f"{n}.json").read_text()) for n in ("result", "environment"))
     assert f"`{environment['command']}` on {environment['date'][:10]}" in card
     assert f"{100 * result['test_accuracy']:.2f} % after its last epoch" in card
-    assert "recipe `fast`, seed 0, 10 epochs, 3.8 minutes" in card
+    minutes = result["seconds"]["train"] / 60
+    assert f"recipe `fast`, seed 0, 10 epochs, {minutes:.1f} minutes" in card
     assert "50,000 of CIFAR-10" in card
     assert f"torch {environment['torch']}" in card
 
