@@ -130,12 +130,14 @@ def table(results: Path) -> str:
         "| recipe `fast` with | seeds | test accuracy | change | with views | change | all steps take |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for row, (seeds, plain, views) in means.items():
-        changes = f"{plain - whole:+.2f}", f"{views - whole_views:+.2f}"
+    for row in ROWS:
+        cells = ["–"] * 5
+        if row in means:
+            seeds, plain, views = means[row]
+            cells = [seeds, f"{plain:.2f} %", f"{plain - whole:+.2f}", f"{views:.2f} %"]
+            cells.append(f"{views - whole_views:+.2f}")
         time = f"{seconds[row]:.0f} s" if row in seconds else "–"
-        lines.append(
-            f"| {row} | {seeds} | {plain:.2f} % | {changes[0]} | {views:.2f} % | {changes[1]} | {time} |"
-        )
+        lines.append(f"| {' | '.join([row, *cells, time])} |")
     return "\n".join(lines)
 
 
