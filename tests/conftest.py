@@ -15,9 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from plusx.train import load_recipe
 from plusx.train.recipe import to_toml
+
+# How long an example takes depends on who else uses the machine; no test is about that.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 VOID = {"meta", "link", "source", "img", "br"}
 
