@@ -1,5 +1,7 @@
+import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -35,3 +37,20 @@ def trainer() -> Callable[[Recipe, Path], Trainer]:
         return Trainer(recipe, run, load("sample"), Display(recipe, Console(), mode))  # type: ignore[arg-type]
 
     return make
+
+
+@pytest.fixture
+def stop_in() -> Callable[[Trainer, int], None]:
+    """Let a run get a SIGTERM in a step, counted from 1."""
+
+    def arrange(made: Trainer, number: int) -> None:
+        step = made._step
+
+        def stopping(*given: Any) -> Any:
+            if made.position.step + 1 == number:
+                signal.raise_signal(signal.SIGTERM)
+            return step(*given)
+
+        made._step = stopping  # type: ignore[method-assign]
+
+    return arrange

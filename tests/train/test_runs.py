@@ -89,19 +89,12 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(settings, tiny, 
 @pytest.mark.parametrize("settings", [{}, {"training__averaging": 0.9, "name": "resnet20"}])
 @pytest.mark.parametrize("stop_at", [3, 8, 11])
 def test_stopping_at_any_step_and_resuming_changes_nothing(
-    settings, stop_at, tiny, trainer, tmp_path
+    settings, stop_at, tiny, trainer, stop_in, tmp_path
 ) -> None:
     recipe = tiny(**settings)
     trainer(recipe, tmp_path / "whole").train()
     first = trainer(recipe, tmp_path / "parts")
-    step = first._step
-
-    def stop_after(*args):
-        if first.position.step + 1 == stop_at:
-            signal.raise_signal(signal.SIGTERM)
-        return step(*args)
-
-    first._step = stop_after
+    stop_in(first, stop_at)
     with pytest.raises(Interrupted) as stopped:
         first.train()
     assert stopped.value.signal == signal.SIGTERM

@@ -1,6 +1,5 @@
 """A run from shards: stopped anywhere and gone on with, it ends with the same bits."""
 
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,7 +26,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 def test_a_run_from_shards_resumes_exactly(
-    shards: Dataset, tiny: Callable[..., Recipe], tmp_path: Path
+    shards: Dataset, tiny: Callable[..., Recipe], stop_in: Callable[[Trainer, int], None], tmp_path: Path
 ) -> None:
     recipe = tiny(training__batch_size=40)
 
@@ -40,14 +39,7 @@ def test_a_run_from_shards_resumes_exactly(
     assert whole.result["epochs"] == 2
     assert len(whole.probabilities) == len(shards.test_labels) == 40
     first = trainer("parts")
-    step = first._step
-
-    def stop_at_the_sixth(*given):
-        if first.position.step == 5:
-            signal.raise_signal(signal.SIGTERM)
-        return step(*given)
-
-    first._step = stop_at_the_sixth
+    stop_in(first, 6)
     with pytest.raises(Interrupted):
         first.train()
     trainer("parts").train()

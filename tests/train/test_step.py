@@ -2,7 +2,6 @@
 
 import copy
 import json
-import signal
 from pathlib import Path
 
 import pytest
@@ -96,18 +95,11 @@ def test_a_run_on_a_gpu_is_the_processors_run_but_for_rounding(settings, tiny, t
 
 
 @on_gpu
-def test_a_run_on_a_gpu_goes_on_from_a_checkpoint(tiny, trainer, tmp_path) -> None:
+def test_a_run_on_a_gpu_goes_on_from_a_checkpoint(tiny, trainer, stop_in, tmp_path) -> None:
     recipe = tiny(name="resnet20", training__device="cuda", training__precision="float32")
     trainer(recipe, tmp_path / "whole").train()
     first = trainer(recipe, tmp_path / "parts")
-    step = first._step
-
-    def stop_after_the_third(*args):
-        if first.position.step == 2:
-            signal.raise_signal(signal.SIGTERM)
-        return step(*args)
-
-    first._step = stop_after_the_third
+    stop_in(first, 3)
     with pytest.raises(Interrupted):
         first.train()
     trainer(recipe, tmp_path / "parts").train()

@@ -105,7 +105,7 @@ def _normalisations() -> Iterator[Case]:
         yield Case("normalisation", "norm + add + relu", block_end, (picture, (C,), picture), False)
 
 
-def cases(group: str | None, device: torch.device) -> list[Case]:
+def _cases(group: str | None, device: torch.device) -> list[Case]:
     """What is measured; see `bench_operations`."""
     every = [*_pooling(), *_convolutions(), *_normalisations()]
     if device.type == "cpu":
@@ -144,13 +144,13 @@ def bench_operations(
     rates = {name: product_rate(dtype, device) for name, dtype in DTYPES.items()}
     multiplies_bfloat16 = resolve_precision("auto", device) == torch.bfloat16
     rows = []
-    for case in cases(group, device):
+    for case in _cases(group, device):
         for layout in LAYOUTS:
             for dtype in DTYPES:
                 if dtype == "bfloat16" and case.group == "convolution" and not multiplies_bfloat16:
                     continue  # it would be emulated, a number at a time
                 say(f"{case.name} on {'×'.join(map(str, case.shapes[0]))}, {dtype}, {layout}")
-                rows.append(measure(case, layout, dtype, rounds, bandwidth, rates[dtype], device))
+                rows.append(_measure(case, layout, dtype, rounds, bandwidth, rates[dtype], device))
     groups = dict.fromkeys(row["group"] for row in rows)
     return {
         "copy_bytes_per_second": bandwidth,
@@ -168,7 +168,7 @@ def bench_operations(
     }
 
 
-def measure(
+def _measure(
     case: Case, layout: str, dtype: str, rounds: int, bandwidth: float, rate: float, device: torch.device
 ) -> dict[str, Any]:
     """Check a case's engines against each other, then time them in turn."""
