@@ -49,9 +49,9 @@ def test_there_is_a_part_for_each_thread_but_none_without_pictures() -> None:
 
 POOL_AND_NORMALISE = """
 import os, sys, torch
-from plusx.ops import cores
+from plusx.ops import openmp
 if sys.argv[1] == "our own threads":
-    cores.openmp = lambda: None
+    openmp.library = lambda: None
 torch.set_num_threads(3)
 from plusx import nn, ops
 x = torch.randn(7, 5, 6, 6).to(memory_format=torch.channels_last).requires_grad_()

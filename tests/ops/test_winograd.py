@@ -23,9 +23,8 @@ def _assert_close(mine: torch.Tensor, truth: torch.Tensor) -> None:
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_sums_and_weight_gradients_equal_torchs(data) -> None:
-    N, C_in, C_out = (
-        data.draw(st.integers(1, high), label=name) for high, name in ((5, "N"), (9, "in"), (9, "out"))
-    )
+    N = data.draw(st.integers(1, 5), label="N")
+    C_in, C_out = (8 * data.draw(st.integers(1, 5), label=name) for name in ("eights in", "eights out"))
     H, W = data.draw(st.integers(3, 14), label="H"), data.draw(st.integers(3, 14), label="W")
     P = data.draw(st.tuples(st.integers(0, 2), st.integers(0, 2)), label="padding")
     layout = data.draw(st.sampled_from([torch.contiguous_format, torch.channels_last]))
@@ -72,7 +71,8 @@ def test_what_it_cannot_do_faster_goes_another_way() -> None:
     assert not winograd.suits(x, 64, (3, 3), size, ones, ones, (2, 2), 1)
     assert not winograd.suits(x, 64, (3, 3), size, ones, ones, ones, 2)
     assert not winograd.suits(x, 64, (5, 5), size, ones, ones, ones, 1)
-    assert not winograd.suits(x[:, :8], 64, (3, 3), size, ones, ones, ones, 1)
+    assert not winograd.suits(x[:, :8], 16, (3, 3), size, ones, ones, ones, 1)
+    assert not winograd.suits(x[:, :20], 64, (3, 3), size, ones, ones, ones, 1)  # no multiple of eight
     assert not winograd.suits(x[:1], 64, (3, 3), size, ones, ones, ones, 1)
     # A tile on a 2×2 map computes 16 pixels for 4.
     assert not winograd.suits(x[..., :2, :2], 64, (3, 3), (2, 2), ones, ones, ones, 1)
@@ -85,3 +85,21 @@ def test_the_same_bits_each_time() -> None:
     assert torch.equal(first, second)
     first, second = (winograd.weight_gradient(x, first, (1, 1)) for _ in range(2))
     assert torch.equal(first, second)
+
+
+def test_pictures_wider_than_the_tiles_taken_at_a_time() -> None:
+    x, weight = _random(2, 8, 9, 300), _random(16, 8, 3, 3, seed=1)
+    truth = F.conv2d(x.double(), weight.double(), padding=1)
+    _assert_close(winograd.convolve(x, weight, None, (9, 300), (1, 1)), truth)
+
+
+def test_each_thread_takes_some_pictures() -> None:
+    x, weight = _random(7, 16, 8, 8), _random(24, 16, 3, 3, seed=1).double().requires_grad_()
+    truth = F.conv2d(x.double(), weight, padding=1)
+    grad = _random(*truth.shape, seed=3)
+    (expected,) = torch.autograd.grad(truth, weight, grad.double())
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    _assert_close(winograd.convolve(x, weight.detach().float(), None, (8, 8), (1, 1)), truth.detach())
+    _assert_close(winograd.weight_gradient(x, grad, (1, 1)), expected)
+    torch.set_num_threads(before)

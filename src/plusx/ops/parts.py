@@ -12,14 +12,16 @@ A loop has two functions in its module:
     def double(count, *arguments):        # called with the number of parts and the arguments of the loop
         in_parts(_double, count, arguments)
 
-and `double(parts(x), x, y)` is what others write. Handing Python functions to the threads, as
-`plusx.ops.cores` does where torch works inside, costs 40 to 75 microseconds a call; this costs one or two.
+and `double(parts(x), x, y)` is what others write. Handing Python functions to the threads would cost 40 to 75
+microseconds a call; this costs one or two.
 
 Numbers that the compiler has to know, such as the sides of a window, are given as `known` ones.
 """
 
 import ctypes
+import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
@@ -28,7 +30,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from plusx.ops import cores
+from plusx.ops import openmp
 
 Known = tuple[int, ...]
 
@@ -116,6 +118,7 @@ class _OwnThreads:
 
     def __init__(self) -> None:
         self.place = threading.local()
+        self.pool = ThreadPoolExecutor(os.cpu_count(), "plusx")
         asked = ctypes.CFUNCTYPE(ctypes.c_int)
         self.start = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)(
             self._start
@@ -133,21 +136,21 @@ class _OwnThreads:
         if count == 1:
             as_number(0)
         else:
-            list(cores.pool(torch.get_num_threads()).map(as_number, range(count)))
+            list(self.pool.map(as_number, range(count)))
 
 
 def _tell_the_compiler() -> Any:
     """Give the functions of the threads the names that compiled code calls them by."""
-    openmp = cores.openmp()
+    library = openmp.library()
     functions: dict[str, Any]
-    if openmp is None:
+    if library is None:
         own = _OwnThreads()
         functions = {_START: own.start, _NUMBER: own.number, _TEAM: own.team}
     else:
         functions = {
-            _START: openmp.GOMP_parallel,
-            _NUMBER: openmp.omp_get_thread_num,
-            _TEAM: openmp.omp_get_num_threads,
+            _START: library.GOMP_parallel,
+            _NUMBER: library.omp_get_thread_num,
+            _TEAM: library.omp_get_num_threads,
         }
     for name, function in functions.items():
         binding.add_symbol(name, ctypes.cast(function, ctypes.c_void_p).value)

@@ -10,29 +10,30 @@ with small fixed matrices. Rows and columns together take 36 products for 4×4 o
     Y = Aᵀ [Σ_c (G W_c Gᵀ) ⊙ (Bᵀ D_c B)] A
 
 The sum over input channels c makes 36 matrix products of it, (tiles, C_in)·(C_in, C_out), one for each
-element of a tile. Both gradients have the same form, since Y is linear in W and in D: that of the input is a
-convolution itself; that of the kernel, from G_Y = ∂L/∂Y, is
+element of a tile (`plusx.ops.convolution.panels`). Both gradients have the same form, since Y is linear in W
+and in D: that of the input is a convolution itself; that of the kernel, from G_Y = ∂L/∂Y, is
 
     ∂L/∂W = Gᵀ [Σ_tiles (Bᵀ D B) ⊙ (A G_Y Aᵀ)] G
 
-What it costs: the transforms pass over the data a few more times, so few channels gain nothing; and rounding
+What it costs: the transforms pass over the data a few more times, so little work gains nothing; and rounding
 errors are some ten times those of the plain sum: harmless in float32, too many in bfloat16.
 
 Source: Lavin and Gray 2015, arXiv 1509.09308, section 4.1: F(4×4, 3×3).
 """
 
-import threading
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from plusx.ops.convolution.winograd_loops import gradient_tiles, input_tiles, output_pixels
-from plusx.ops.cores import share
+from plusx.ops.convolution import winograd_loops
+from plusx.ops.convolution.panels import PANEL
+from plusx.ops.lanes import WIDTH
+from plusx.ops.loops import as_pictures
+from plusx.ops.parts import parts
 
-CHUNK_TILES = 128
-"""So many tiles at a time: enough rows for a fast matrix product, few enough to stay in the cache."""
-MIN_WEIGHTS, MIN_TILES, MIN_WORK = 24 * 64, 256, 2**23
+MIN_WEIGHTS, MIN_TILES, MIN_WORK = 16 * 16, 64, 2**18
 """With fewer C_in · C_out, tiles, or both multiplied, transforming costs more than the saved products."""
 
 
@@ -54,7 +55,7 @@ def suits(
     dilation: Sequence[int],
     groups: int,
 ) -> bool:
-    """Whether this is the faster way: 3×3 taps at stride 1, many channels, float32 on the processor."""
+    """Whether this is the faster way: 3×3 taps at stride 1, float32 on the processor, enough to do."""
     tiles = -(-size[0] // 4) * -(-size[1] // 4)
     weights = x.shape[1] * C_out
     return (
@@ -63,10 +64,11 @@ def suits(
         and tuple(kernel_size) == (3, 3)
         and {*stride, *dilation, groups} == {1}
         and all(0 <= o <= 2 for o in offset)
+        and x.shape[1] % WIDTH == C_out % WIDTH == 0
         and weights >= MIN_WEIGHTS
         and x.shape[0] * tiles >= MIN_TILES
         and x.shape[0] * tiles * weights >= MIN_WORK
-        and 36 * tiles <= 0.6 * 9 * size[0] * size[1]
+        and 36 * tiles <= 0.45 * 9 * size[0] * size[1]
     )
 
 
@@ -78,70 +80,53 @@ def convolve(
     Returns:
         (N, C_out, *size), channels-last.
     """
-    N, C_in, C_out = x.shape[0], x.shape[1], weight.shape[0]
-    rows, columns = -(-size[0] // 4), -(-size[1] // 4)
-    pictures = _rows_of_pixels(x)
-    kernels = (_kernel_transform(weight) @ weight.permute(2, 3, 1, 0).reshape(9, -1)).view(36, C_in, C_out)
-    shift = (weight.new_zeros(C_out) if bias is None else bias.contiguous()).numpy()
-    y = x.new_empty(N, size[0], size[1] * C_out)
-
-    @torch.no_grad()
-    def work(part: slice) -> None:
-        chunk = max(1, CHUNK_TILES // (rows * columns))
-        tiles, products = (_tiles(k, chunk * rows * columns, C) for k, C in enumerate((C_in, C_out)))
-        for first in range(part.start, part.stop, chunk):
-            some = slice(first, min(first + chunk, part.stop))
-            count = (some.stop - some.start) * rows * columns
-            input_tiles(pictures[some].numpy(), C_in, *offset, rows, columns, tiles.flatten(1).numpy())
-            torch.bmm(tiles[:, :count], kernels, out=products[:, :count])
-            output_pixels(products.flatten(1).numpy(), C_out, rows, columns, shift, y[some].numpy())
-
-    share(work, N)
-    return y.view(N, *size, C_out).permute(0, 3, 1, 2)
+    C_out = weight.shape[0]
+    pictures = as_pictures(x, torch.channels_last)
+    y = x.new_empty(x.shape[0], *size, C_out)
+    winograd_loops.convolve(
+        parts(pictures),
+        pictures,
+        _size(x),
+        tuple(offset),
+        (_kernel_transform(weight) @ _in_panels(weight).flatten(1)).numpy(),
+        (weight.new_zeros(C_out) if bias is None else bias.detach().contiguous()).numpy(),
+        y.flatten(1).numpy(),
+        (*size, C_out),
+        _tiling(size),
+    )
+    return y.permute(0, 3, 1, 2)
 
 
 def weight_gradient(x: Tensor, grad: Tensor, offset: Sequence[int]) -> Tensor:
     """∂L/∂W (C_out, C_in, 3, 3) from x (N, C_in, H, W) and ∂L/∂Y (N, C_out, H_out, W_out)."""
     C_in, C_out = x.shape[1], grad.shape[1]
-    rows, columns = -(-grad.shape[2] // 4), -(-grad.shape[3] // 4)
-    pictures, gradients = _rows_of_pixels(x), _rows_of_pixels(grad)
-
-    @torch.no_grad()
-    def work(part: slice) -> Tensor:
-        chunk = max(1, CHUNK_TILES // (rows * columns))
-        tiles, spread = (_tiles(k, chunk * rows * columns, C) for k, C in enumerate((C_in, C_out)))
-        total = x.new_zeros(36, C_in, C_out)
-        for first in range(part.start, part.stop, chunk):
-            some = slice(first, min(first + chunk, part.stop))
-            count = (some.stop - some.start) * rows * columns
-            input_tiles(pictures[some].numpy(), C_in, *offset, rows, columns, tiles.flatten(1).numpy())
-            gradient_tiles(gradients[some].numpy(), C_out, rows, columns, spread.flatten(1).numpy())
-            total.baddbmm_(tiles[:, :count].transpose(1, 2), spread[:, :count])
-        return total
-
-    total = sum(share(work, x.shape[0]), x.new_zeros(()))
-    flat = _kernel_transform(x).T @ total.flatten(1)
-    return flat.view(3, 3, C_in, C_out).permute(3, 2, 0, 1).contiguous()
+    pictures, gradients = (as_pictures(t, torch.channels_last) for t in (x, grad))
+    count, panels = parts(pictures), -(-C_out // PANEL)
+    total = x.new_zeros(count, 36, panels * C_in * PANEL)
+    winograd_loops.weight_gradient(
+        count,
+        pictures,
+        _size(x),
+        tuple(offset),
+        gradients,
+        _size(grad),
+        _tiling(grad.shape[2:]),
+        total.flatten(1).numpy(),
+    )
+    taps = (_kernel_transform(x).T @ total.sum(0)).view(3, 3, panels, C_in, PANEL)
+    return taps.permute(2, 4, 3, 0, 1).flatten(0, 1)[:C_out].contiguous()
 
 
-def _rows_of_pixels(x: Tensor) -> Tensor:
-    """(N, C, H, W) → (N, H, W·C), without a copy if x is channels-last."""
-    return x.detach().permute(0, 2, 3, 1).contiguous().flatten(2)
+def _in_panels(weight: Tensor) -> Tensor:
+    """(C_out, C_in, 3, 3) → (9, panels of 16 output channels, C_in, 16), zeros in what the last one lacks."""
+    whole = F.pad(weight.detach(), (0, 0, 0, 0, 0, 0, 0, -weight.shape[0] % PANEL))
+    return whole.unflatten(0, (-1, PANEL)).permute(3, 4, 0, 2, 1).flatten(0, 1)
 
 
-class _Scratch(threading.local):
-    """Memory that a thread keeps for its tiles: fresh memory would come from the system page by page."""
-
-    def __init__(self) -> None:
-        self.rooms: dict[int, Tensor] = {}
+def _size(x: Tensor) -> tuple[int, int, int]:
+    return x.shape[2], x.shape[3], x.shape[1]
 
 
-_scratch = _Scratch()
-
-
-def _tiles(room: int, count: int, channels: int) -> Tensor:
-    """Room for transformed tiles, and one more: rows a power of two apart would compete for cache lines."""
-    size = 36 * (count + 1) * channels
-    if room not in _scratch.rooms or _scratch.rooms[room].numel() < size:
-        _scratch.rooms[room] = torch.empty(size)
-    return _scratch.rooms[room][:size].view(36, count + 1, channels)
+def _tiling(size: Sequence[int]) -> tuple[int, int]:
+    """Rows and columns of tiles for an output of this size."""
+    return -(-size[0] // 4), -(-size[1] // 4)

@@ -1,4 +1,4 @@
-"""The transforms of Winograd's convolution, compiled: pictures to transformed tiles and back.
+"""The loops of Winograd's convolution: pictures to transformed tiles, 36 matrix products, and back.
 
 A picture is cut into tiles of 4×4 output pixels; each needs 6×6 input pixels, two more than its own. The
 one-dimensional transforms are small matrices; applied to columns and then to rows they give `Bᵀ d B`,
@@ -11,195 +11,226 @@ one-dimensional transforms are small matrices; applied to columns and then to ro
          0  2 -1 -2  1  0
          0  4  0 -5  0  1
 
-Everything runs over channels that lie side by side, so the processor takes eight or sixteen at a time. Arrays
-are float32 and flat in the pixels: pictures (N, H, W·C), tiles (36, tiles·C), picture by picture, row by row.
+Each thread takes some rows of tiles at a time from the picture to the result: what it has written, it finds
+in its own cache. Everything is float32, flat in memory, and goes over channels eight at a time:
+
+    pictures   (N, H·W·C)
+    tiles      36 × (T, C), one matrix for each element of a tile: tile, channel
+    panels     36 × (C / 16, T, 16), the same in columns of 16 channels (see `plusx.ops.convolution.panels`)
 """
 
 import numpy as np
 
+from plusx.ops.convolution.panels import PANEL, in_panels, products
+from plusx.ops.lanes import load, noughts, store
 from plusx.ops.loops import compiled, inlined
+from plusx.ops.parts import in_parts
 
+TILES = 48
+"""So many at a time: enough to use a kernel for once it is in the cache, few enough to stay there."""
+GAP = 16
+"""Between tiles, and between matrices: a cache line. A power of two apart they would compete for the same."""
 # A float32 times a Python number would become a float64.
 TWO, FOUR, FIVE, EIGHT = (np.float32(n) for n in (2, 4, 5, 8))
 
 
 @inlined
-def _input_transform(a, b, c, d, e, f, u, v, w, x, y, z):
-    """out = Bᵀ (a, b, c, d, e, f), for vectors. One loop for each result: so the compiler vectorises it."""
-    n = len(a)
-    for k in range(n):
-        u[k] = FOUR * a[k] - FIVE * c[k] + e[k]
-    for k in range(n):
-        v[k] = (e[k] - FOUR * c[k]) + (d[k] - FOUR * b[k])
-    for k in range(n):
-        w[k] = (e[k] - FOUR * c[k]) - (d[k] - FOUR * b[k])
-    for k in range(n):
-        x[k] = (e[k] - c[k]) + TWO * (d[k] - b[k])
-    for k in range(n):
-        y[k] = (e[k] - c[k]) - TWO * (d[k] - b[k])
-    for k in range(n):
-        z[k] = FOUR * b[k] - FIVE * d[k] + f[k]
+def _input_transform(a, b, c, d, e, f):
+    """Bᵀ (a, b, c, d, e, f)."""
+    far, near = e - FOUR * c, d - FOUR * b
+    even, odd = e - c, TWO * (d - b)
+    first, last = FOUR * a - FIVE * c + e, FOUR * b - FIVE * d + f
+    return first, far + near, far - near, even + odd, even - odd, last
 
 
 @inlined
-def _gradient_transform(a, b, c, d, u, v, w, x, y, z):
-    """out = A (a, b, c, d), for vectors."""
-    n = len(a)
-    for k in range(n):
-        u[k] = a[k]
-    for k in range(n):
-        v[k] = (a[k] + c[k]) + (b[k] + d[k])
-    for k in range(n):
-        w[k] = (a[k] + c[k]) - (b[k] + d[k])
-    for k in range(n):
-        x[k] = (a[k] + FOUR * c[k]) + TWO * (b[k] + FOUR * d[k])
-    for k in range(n):
-        y[k] = (a[k] + FOUR * c[k]) - TWO * (b[k] + FOUR * d[k])
-    for k in range(n):
-        z[k] = d[k]
+def _gradient_transform(a, b, c, d):
+    """A (a, b, c, d)."""
+    even, odd = a + FOUR * c, TWO * (b + FOUR * d)
+    return a, (a + c) + (b + d), (a + c) - (b + d), even + odd, even - odd, d
 
 
 @inlined
-def _output_transform(a, b, c, d, e, f, u, v, w, x):
-    """out = Aᵀ (a, b, c, d, e, f), for vectors."""
-    n = len(a)
-    for k in range(n):
-        u[k] = a[k] + (b[k] + c[k]) + (d[k] + e[k])
-    for k in range(n):
-        v[k] = (b[k] - c[k]) + TWO * (d[k] - e[k])
-    for k in range(n):
-        w[k] = (b[k] + c[k]) + FOUR * (d[k] + e[k])
-    for k in range(n):
-        x[k] = (b[k] - c[k]) + EIGHT * (d[k] - e[k]) + f[k]
+def _output_transform(a, b, c, d, e, f):
+    """Aᵀ (a, b, c, d, e, f)."""
+    sums, wide_sums = b + c, d + e
+    differences, wide_differences = b - c, d - e
+    return (
+        a + sums + wide_sums,
+        differences + TWO * wide_differences,
+        sums + FOUR * wide_sums,
+        differences + EIGHT * wide_differences + f,
+    )
+
+
+@inlined
+def _load_if(inside, x, index):
+    return load(x, index) if inside else noughts()
 
 
 @compiled
-def input_tiles(x, C, top, left, rows, columns, tiles):
-    """tiles = Bᵀ d B for rows × columns tiles d a picture; `top` and `left` are the padding there."""
-    pictures, height, width = x.shape
-    begin = left * C
-    end = min(begin + width, (4 * columns + 2) * C)
-    zeros = np.zeros(width, x.dtype)
-    half = np.zeros((6, (4 * columns + 2) * C), x.dtype)  # left and right of the picture it stays zero
-    at = 0
-    for n in range(pictures):
-        for row in range(rows):
-            y = 4 * row - top
-            _input_transform(
-                x[n, y, : end - begin] if 0 <= y < height else zeros[: end - begin],
-                x[n, y + 1, : end - begin] if 0 <= y + 1 < height else zeros[: end - begin],
-                x[n, y + 2, : end - begin] if 0 <= y + 2 < height else zeros[: end - begin],
-                x[n, y + 3, : end - begin] if 0 <= y + 3 < height else zeros[: end - begin],
-                x[n, y + 4, : end - begin] if 0 <= y + 4 < height else zeros[: end - begin],
-                x[n, y + 5, : end - begin] if 0 <= y + 5 < height else zeros[: end - begin],
-                half[0, begin:end],
-                half[1, begin:end],
-                half[2, begin:end],
-                half[3, begin:end],
-                half[4, begin:end],
-                half[5, begin:end],
-            )
-            for column in range(columns):
-                for i in range(6):
-                    p = 4 * column * C
-                    _input_transform(
-                        half[i, p : p + C],
-                        half[i, p + C : p + 2 * C],
-                        half[i, p + 2 * C : p + 3 * C],
-                        half[i, p + 3 * C : p + 4 * C],
-                        half[i, p + 4 * C : p + 5 * C],
-                        half[i, p + 5 * C : p + 6 * C],
-                        tiles[6 * i, at : at + C],
-                        tiles[6 * i + 1, at : at + C],
-                        tiles[6 * i + 2, at : at + C],
-                        tiles[6 * i + 3, at : at + C],
-                        tiles[6 * i + 4, at : at + C],
-                        tiles[6 * i + 5, at : at + C],
-                    )
-                at += C
-
-
-@compiled
-def gradient_tiles(grad, C, rows, columns, tiles):
-    """tiles = A g Aᵀ for rows × columns tiles g a picture, zero where they reach over its edge."""
-    pictures, height, width = grad.shape
-    zeros = np.zeros(width, grad.dtype)
-    half = np.zeros((6, 4 * columns * C), grad.dtype)
-    at = 0
-    for n in range(pictures):
-        for row in range(rows):
-            y = 4 * row
-            _gradient_transform(
-                grad[n, y],
-                grad[n, y + 1] if y + 1 < height else zeros,
-                grad[n, y + 2] if y + 2 < height else zeros,
-                grad[n, y + 3] if y + 3 < height else zeros,
-                half[0, :width],
-                half[1, :width],
-                half[2, :width],
-                half[3, :width],
-                half[4, :width],
-                half[5, :width],
-            )
-            for column in range(columns):
-                for i in range(6):
-                    p = 4 * column * C
-                    _gradient_transform(
-                        half[i, p : p + C],
-                        half[i, p + C : p + 2 * C],
-                        half[i, p + 2 * C : p + 3 * C],
-                        half[i, p + 3 * C : p + 4 * C],
-                        tiles[6 * i, at : at + C],
-                        tiles[6 * i + 1, at : at + C],
-                        tiles[6 * i + 2, at : at + C],
-                        tiles[6 * i + 3, at : at + C],
-                        tiles[6 * i + 4, at : at + C],
-                        tiles[6 * i + 5, at : at + C],
-                    )
-                at += C
-
-
-@compiled
-def output_pixels(tiles, C, rows, columns, bias, y):
-    """y = Aᵀ m A + bias for rows × columns tiles m a picture, cut at its edge."""
-    pictures, height, width = y.shape
-    length = columns * C
-    half = np.empty((6, 4, length), y.dtype)
-    line = np.empty((4, C), y.dtype)
-    at = 0
-    for n in range(pictures):
-        for row in range(rows):
-            for j in range(6):
-                _output_transform(
-                    tiles[j, at : at + length],
-                    tiles[6 + j, at : at + length],
-                    tiles[12 + j, at : at + length],
-                    tiles[18 + j, at : at + length],
-                    tiles[24 + j, at : at + length],
-                    tiles[30 + j, at : at + length],
-                    half[j, 0],
-                    half[j, 1],
-                    half[j, 2],
-                    half[j, 3],
+def _input_tiles(x, size, offset, n, row, columns, half, tiles, at, apart):
+    """Write Bᵀ D B of a row of tiles to tile `at` and on; `half` has zeros left and right of the picture."""
+    (height, width, C), (top, left) = size, offset
+    line, padded = width * C, (4 * columns + 2) * C
+    y = 4 * row - top
+    start = (n * height + y) * line
+    for p in range(0, min(line, padded - left * C), 8):
+        found = _input_transform(
+            _load_if(0 <= y < height, x, start + p),
+            _load_if(0 <= y + 1 < height, x, start + line + p),
+            _load_if(0 <= y + 2 < height, x, start + 2 * line + p),
+            _load_if(0 <= y + 3 < height, x, start + 3 * line + p),
+            _load_if(0 <= y + 4 < height, x, start + 4 * line + p),
+            _load_if(0 <= y + 5 < height, x, start + 5 * line + p),
+        )
+        for i, lanes in enumerate(found):
+            store(half, i * padded + left * C + p, lanes)
+    for column in range(columns):
+        for i in range(6):
+            for c in range(0, C, 8):
+                p = i * padded + 4 * column * C + c
+                found = _input_transform(
+                    load(half, p),
+                    load(half, p + C),
+                    load(half, p + 2 * C),
+                    load(half, p + 3 * C),
+                    load(half, p + 4 * C),
+                    load(half, p + 5 * C),
                 )
-            at += length
+                for j, lanes in enumerate(found):
+                    store(tiles, (6 * i + j) * apart + (at + column) * (C + GAP) + c, lanes)
+
+
+@compiled
+def _gradient_panels(grad, size, n, row, columns, half, panels, at, room, apart):
+    """Write A G Aᵀ of a row of tiles to tile `at` and on; `half` has zeros right of the gradient."""
+    height, width, C = size
+    line, padded = width * C, 4 * columns * C
+    y = 4 * row
+    start = (n * height + y) * line
+    for p in range(0, line, 8):
+        found = _gradient_transform(
+            load(grad, start + p),
+            _load_if(y + 1 < height, grad, start + line + p),
+            _load_if(y + 2 < height, grad, start + 2 * line + p),
+            _load_if(y + 3 < height, grad, start + 3 * line + p),
+        )
+        for i, lanes in enumerate(found):
+            store(half, i * padded + p, lanes)
+    for column in range(columns):
+        for i in range(6):
+            for c in range(0, C, 8):
+                p = i * padded + 4 * column * C + c
+                found = _gradient_transform(
+                    load(half, p), load(half, p + C), load(half, p + 2 * C), load(half, p + 3 * C)
+                )
+                for j, lanes in enumerate(found):
+                    store(panels, (6 * i + j) * apart + in_panels(c, at + column, room), lanes)
+
+
+@compiled
+def _output_pixels(panels, at, room, apart, square, bias, y, size, n, row, columns):
+    """y = Aᵀ M A + bias for a row of tiles, from tile `at` on, cut at the picture's edge."""
+    height, width, C = size
+    for column in range(columns):
+        for c in range(0, C, 8):
+            p = in_panels(c, at + column, room)
+            for j in range(6):
+                found = _output_transform(
+                    load(panels, p + j * apart),
+                    load(panels, p + (6 + j) * apart),
+                    load(panels, p + (12 + j) * apart),
+                    load(panels, p + (18 + j) * apart),
+                    load(panels, p + (24 + j) * apart),
+                    load(panels, p + (30 + j) * apart),
+                )
+                for i, lanes in enumerate(found):
+                    store(square, 8 * (6 * i + j), lanes)
             for i in range(min(4, height - 4 * row)):
-                for column in range(columns):
-                    p = column * C
-                    _output_transform(
-                        half[0, i, p : p + C],
-                        half[1, i, p : p + C],
-                        half[2, i, p : p + C],
-                        half[3, i, p : p + C],
-                        half[4, i, p : p + C],
-                        half[5, i, p : p + C],
-                        line[0],
-                        line[1],
-                        line[2],
-                        line[3],
-                    )
-                    for j in range(min(4, width // C - 4 * column)):
-                        first = (4 * column + j) * C
-                        pixel = y[n, 4 * row + i, first : first + C]
-                        for k in range(C):
-                            pixel[k] = line[j, k] + bias[k]
+                p = 8 * 6 * i
+                found = _output_transform(
+                    load(square, p),
+                    load(square, p + 8),
+                    load(square, p + 16),
+                    load(square, p + 24),
+                    load(square, p + 32),
+                    load(square, p + 40),
+                )
+                to = ((n * height + 4 * row + i) * width + 4 * column) * C + c
+                for j, lanes in enumerate(found):
+                    if 4 * column + j < width:
+                        store(y, to + j * C, lanes + load(bias, c))
+
+
+@inlined
+def _plan(C_in, C_out, columns):
+    """How many rows of tiles to take at a time, room for their tiles, and how the matrices lie."""
+    at_once = max(1, TILES // columns)
+    room = (at_once * columns + 3) // 4 * 4  # `products` takes four rows at a time
+    blocks = (C_out + PANEL - 1) // PANEL
+    tiles_at = (room * (C_in + GAP) + GAP, C_in + GAP, 1)
+    panels_at = (blocks * room * PANEL + GAP, room * PANEL)
+    kernels_at = (blocks * C_in * PANEL, C_in * PANEL)
+    return at_once, room, blocks, tiles_at, panels_at, kernels_at
+
+
+@compiled
+def _convolve(part, x, size, offset, kernels, bias, y, out_size, tiling):
+    _, first, end = part
+    (rows, columns), C_in, C_out = tiling, size[2], out_size[2]
+    at_once, room, blocks, tiles_at, panels_at, kernels_at = _plan(C_in, C_out, columns)
+    tiles, panels = np.empty(36 * tiles_at[0], np.float32), np.empty(36 * panels_at[0], np.float32)
+    half = np.zeros(6 * (4 * columns + 2) * C_in, np.float32)
+    square = np.empty(4 * 6 * 8, np.float32)
+    for begin in range(first * rows, end * rows, at_once):
+        some = min(at_once, end * rows - begin)
+        for k in range(some):
+            n, row = divmod(begin + k, rows)
+            _input_tiles(x, size, offset, n, row, columns, half, tiles, k * columns, tiles_at[0])
+        sides = (36, some * columns, blocks, C_in)
+        products(sides, tiles, tiles_at, kernels, kernels_at, panels, panels_at, False)
+        for k in range(some):
+            n, row = divmod(begin + k, rows)
+            _output_pixels(
+                panels, k * columns, room, panels_at[0], square, bias, y, out_size, n, row, columns
+            )
+
+
+@compiled
+def convolve(count, *arguments):
+    """Convolve x (N, H·W·C_in), of `size` (H, W, C_in) and placed on zeros at `offset`, into y.
+
+    `kernels` (36, C_out / 16, C_in, 16) are transformed; a picture of `out_size` (H_out, W_out, C_out) has
+    `tiling` rows and columns of tiles.
+    """
+    in_parts(_convolve, count, arguments)
+
+
+@compiled
+def _weight_gradient(part, x, size, offset, grad, grad_size, tiling, total):
+    number, first, end = part
+    (rows, columns), C_in, C_out = tiling, size[2], grad_size[2]
+    at_once, room, blocks, tiles_at, panels_at, kernels_at = _plan(C_in, C_out, columns)
+    tiles, panels = np.empty(36 * tiles_at[0], np.float32), np.empty(36 * panels_at[0], np.float32)
+    half = np.zeros(6 * (4 * columns + 2) * C_in, np.float32)
+    half_gradient = np.zeros(6 * 4 * columns * C_out, np.float32)
+    for begin in range(first * rows, end * rows, at_once):
+        some = min(at_once, end * rows - begin)
+        for k in range(some):
+            n, row = divmod(begin + k, rows)
+            at = k * columns
+            _input_tiles(x, size, offset, n, row, columns, half, tiles, at, tiles_at[0])
+            _gradient_panels(grad, grad_size, n, row, columns, half_gradient, panels, at, room, panels_at[0])
+        transposed = (tiles_at[0], 1, C_in + GAP)
+        sides = (36, C_in, blocks, some * columns)
+        products(sides, tiles, transposed, panels, panels_at, total[number], kernels_at, True)
+
+
+@compiled
+def weight_gradient(count, *arguments):
+    """Add Σ (Bᵀ D B) ⊙ (A G Aᵀ) over all tiles to total (parts, 36 · C_out / 16 · C_in · 16).
+
+    x and its `size` and `offset` as for `convolve`; grad is (N, H_out·W_out·C_out), of `grad_size`.
+    """
+    in_parts(_weight_gradient, count, arguments)

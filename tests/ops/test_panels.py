@@ -1,0 +1,48 @@
+"""Products in panels against NumPy's, in all the ways that Winograd's convolution asks for them."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plusx.ops.convolution.panels import PANEL, in_panels, products
+
+
+def in_columns(b: np.ndarray) -> np.ndarray:
+    """(matrices, rows, columns) → (matrices, panels, rows, 16)."""
+    return np.ascontiguousarray(b.reshape(*b.shape[:2], -1, PANEL).transpose(0, 2, 1, 3))
+
+
+@given(
+    matrices=st.integers(1, 3),
+    rows=st.integers(1, 9),
+    panels=st.integers(1, 3),
+    length=st.integers(1, 20),
+    transposed=st.booleans(),
+    add=st.booleans(),
+    gap=st.integers(0, 5),
+)
+def test_products_equal_numpys(matrices, rows, panels, length, transposed, add, gap) -> None:
+    generator = np.random.default_rng(0)
+    room = -(-rows // 4) * 4
+    a = generator.standard_normal((matrices, room, length + gap), np.float32)
+    b = generator.standard_normal((matrices, length, panels * PANEL), np.float32)
+    c = generator.standard_normal((matrices, panels, room, PANEL), np.float32)
+    before = c[:, :, :rows].copy()
+    stored, steps = a, (length + gap, 1)
+    if transposed:
+        stored, steps = np.ascontiguousarray(a.transpose(0, 2, 1)), (1, room)
+    a_at, b_at, c_at = (
+        (a[0].size, *steps),
+        (panels * length * PANEL, length * PANEL),
+        (panels * room * PANEL, room * PANEL),
+    )
+    sides = (matrices, rows, panels, length)
+    products(sides, stored.reshape(-1), a_at, in_columns(b).reshape(-1), b_at, c.reshape(-1), c_at, add)
+    truth = in_columns(a[:, :rows, :length].astype(np.float64) @ b)
+    np.testing.assert_allclose(c[:, :, :rows], truth + (before if add else 0), rtol=1e-4, atol=1e-4)
+
+
+def test_a_column_is_found_in_its_panel() -> None:
+    b = np.arange(2 * 5 * 32, dtype=np.float32).reshape(2, 5, 32)
+    flat = in_columns(b)[1].reshape(-1)
+    assert all(flat[in_panels.py_func(c, row, 5)] == b[1, row, c] for c in range(32) for row in range(5))
