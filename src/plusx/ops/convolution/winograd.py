@@ -30,11 +30,13 @@ from torch.nn import functional as F
 from plusx.ops.convolution import winograd_loops
 from plusx.ops.convolution.panels import PANEL
 from plusx.ops.lanes import WIDTH
-from plusx.ops.loops import as_pictures
+from plusx.ops.loops import as_pictures, layout_of
 from plusx.ops.parts import parts
 
 MIN_WEIGHTS, MIN_TILES, MIN_WORK = 16 * 16, 64, 2**18
 """With fewer C_in · C_out, tiles, or both multiplied, transforming costs more than the saved products."""
+MIN_CONTIGUOUS_WEIGHTS = 32 * 32
+"""The same for contiguous pictures, which have to be rearranged first."""
 
 
 def _kernel_transform(like: Tensor) -> Tensor:
@@ -58,6 +60,7 @@ def suits(
     """Whether this is the faster way: 3×3 taps at stride 1, float32 on the processor, enough to do."""
     tiles = -(-size[0] // 4) * -(-size[1] // 4)
     weights = x.shape[1] * C_out
+    least = MIN_WEIGHTS if layout_of(x) == torch.channels_last else MIN_CONTIGUOUS_WEIGHTS
     return (
         x.device.type == "cpu"
         and x.dtype == torch.float32
@@ -65,7 +68,7 @@ def suits(
         and {*stride, *dilation, groups} == {1}
         and all(0 <= o <= 2 for o in offset)
         and x.shape[1] % WIDTH == C_out % WIDTH == 0
-        and weights >= MIN_WEIGHTS
+        and weights >= least
         and x.shape[0] * tiles >= MIN_TILES
         and x.shape[0] * tiles * weights >= MIN_WORK
         and 36 * tiles <= 0.45 * 9 * size[0] * size[1]

@@ -9,6 +9,39 @@ import numpy as np
 from plusx.ops.loops import compiled, inlined, narrow, reordering, wide
 from plusx.ops.parts import in_parts
 
+BLOCK = 256  # pixels of a plane that are turned over at a time
+
+
+@inlined
+def _larger(new, place, value, holder):
+    """NaN counts as the largest, the last of several; among equal numbers the first."""
+    larger = (new > value) | (new != new)
+    return new if larger else value, place if larger else holder
+
+
+@inlined
+def _take_larger(pixels, first, best, won):
+    """Compare pixels (count, C), which are number `first` and on, with the best so far.
+
+    Four at a time: the best are read and written once for all of them. The last of all may come up again.
+    """
+    last = len(pixels) - 1
+    for p in range(0, len(pixels), 4):
+        p1, p2, p3 = min(p + 1, last), min(p + 2, last), min(p + 3, last)
+        a, b, c, d = pixels[p], pixels[p1], pixels[p2], pixels[p3]
+        at, at1, at2, at3 = (
+            np.int32(first + p),
+            np.int32(first + p1),
+            np.int32(first + p2),
+            np.int32(first + p3),
+        )
+        for k in range(len(best)):
+            value, holder = best[k], won[k]
+            value, holder = _larger(wide(a[k]), at, value, holder)
+            value, holder = _larger(wide(b[k]), at1, value, holder)
+            value, holder = _larger(wide(c[k]), at2, value, holder)
+            best[k], won[k] = _larger(wide(d[k]), at3, value, holder)
+
 
 @compiled
 def _max_forward(part, x, C, lowest, y, winner):
@@ -16,12 +49,9 @@ def _max_forward(part, x, C, lowest, y, winner):
     _, first, end = part
     best, pixels = np.full(C, lowest), x.shape[1] // C
     for n in range(first, end):
-        won = winner[n]
         best[:] = lowest
-        won[:] = 0
-        for p in range(pixels):
-            pixel = x[n, p * C : (p + 1) * C]
-            _take_larger(pixel, np.int32(p), best, won)
+        winner[n] = 0
+        _take_larger(x[n].reshape(pixels, C), 0, best, winner[n])
         for k in range(C):
             y[n, k] = narrow(best[k], y[n, k])
 
@@ -30,15 +60,6 @@ def _max_forward(part, x, C, lowest, y, winner):
 def max_forward(count, *arguments):
     """Fill y and winner."""
     in_parts(_max_forward, count, arguments)
-
-
-@inlined
-def _take_larger(pixel, p, best, won):
-    for k in range(len(best)):
-        new, old, holder = wide(pixel[k]), best[k], won[k]
-        larger = (new > old) | (new != new)
-        best[k] = new if larger else old
-        won[k] = p if larger else holder
 
 
 @compiled
@@ -57,37 +78,28 @@ def max_backward(count, *arguments):
     in_parts(_max_backward, count, arguments)
 
 
-@inlined
-def _take_larger_half(best, won, half, count):
-    """Compare the second half with the first, place by place, and leave the winners in the first."""
-    for k in range(count - half):
-        old, new = best[np.uintp(k)], best[np.uintp(half + k)]
-        at_old, at_new = won[np.uintp(k)], won[np.uintp(half + k)]
-        # NaN is the largest, the last of several; among equal numbers the first counts.
-        larger = (new > old) | ((new == old) & (at_new < at_old))
-        larger |= (new != new) & ((old == old) | (at_new > at_old))
-        best[np.uintp(k)] = new if larger else old
-        won[np.uintp(k)] = at_new if larger else at_old
-
-
 @compiled
 def _plane_max_forward(part, x, lowest, y, winner):
-    """Halve the plane until one number is left: each halving is a row of comparisons."""
+    """Turn some planes over, so that their pixels lie like channels, and keep the running maximum of each."""
     _, first, end = part
     pixels = x.shape[1]
-    best, won = np.full(pixels, lowest), np.empty(pixels, np.int32)
-    for n in range(first, end):
-        plane, count = x[n], pixels
-        for k in range(pixels):
-            best[k] = wide(plane[k])
-        for k in range(pixels):
-            won[k] = np.int32(k)
-        while count > 1:
-            half = (count + 1) // 2
-            _take_larger_half(best, won, half, count)
-            count = half
-        y[n] = narrow(best[0], y[n])
-        winner[n] = won[0]
+    together = 32 if pixels < 128 else 16  # more large ones would push each other out of the cache
+    best, won = np.full(together, lowest), np.zeros(together, np.int32)
+    turned = np.full((BLOCK, together), lowest)
+    for n in range(first, end, together):
+        planes = x[n : min(n + together, end)]
+        best[:] = lowest
+        won[:] = 0
+        for begin in range(0, pixels, BLOCK):
+            count = min(BLOCK, pixels - begin)
+            for k in range(len(planes)):
+                plane = planes[k, begin : begin + count]
+                for p in range(count):
+                    turned[np.uintp(p), np.uintp(k)] = wide(plane[p])
+            _take_larger(turned[:count], begin, best, won)
+        for k in range(len(planes)):
+            y[n + k] = narrow(best[k], y[n + k])
+            winner[n + k] = won[k]
 
 
 @compiled

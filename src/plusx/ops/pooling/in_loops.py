@@ -12,7 +12,7 @@ from plusx.ops import loops
 from plusx.ops.loops import layout_of
 from plusx.ops.parts import Known, known, parts
 from plusx.ops.pooling import average_loops, average_planes, maximum_loops, maximum_planes
-from plusx.ops.pooling.planes import in_wide_tiles, lay_out
+from plusx.ops.pooling.planes import WIDE_ROW, in_wide_tiles, lay_out
 from plusx.ops.pooling.windows import Geometry, first_tap
 
 
@@ -26,10 +26,16 @@ def max_forward(x: Tensor, geometry: Geometry, y: Tensor, winner: Tensor) -> Non
         maximum_loops.forward(
             count, pictures, x.shape[1], size, geometry[1:], K, first_taps, lowest, best, won
         )
-    elif in_wide_tiles(size, geometry):
+    elif in_wide_tiles(size, geometry, _least_row(pictures)):
         maximum_planes.forward_tiled(count, pictures, size[1], K, best, won)
     else:
         maximum_planes.forward(count, pictures, lay_out(size, geometry), first_taps, lowest, best, won)
+
+
+def _least_row(pictures: NDArray[Any]) -> int:
+    """From how many windows in a row the compiler makes vectors of their comparisons."""
+    whole = pictures.dtype != np.uint16  # a bfloat16 is widened first, and then it always does
+    return 24 if whole and torch.backends.cpu.get_cpu_capability() == "AVX2" else WIDE_ROW
 
 
 @functools.lru_cache(maxsize=256)

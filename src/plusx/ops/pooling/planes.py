@@ -28,11 +28,11 @@ WIDE_ROW = 8
 """Windows in a row from which those that tile a plane are better read from where they are."""
 
 
-def in_wide_tiles(size: Pair, geometry: Geometry) -> bool:
-    """Return whether the windows cover the plane side by side, so that each pixel is in one, in long rows."""
+def in_wide_tiles(size: Pair, geometry: Geometry, least: int = WIDE_ROW) -> bool:
+    """Return whether windows cover the plane side by side, each pixel in one, `least` or more in a row."""
     K, s, start, d, out = geometry
     covers = all(windows * k == length for windows, k, length in zip(out, K, size, strict=True))
-    return covers and s == K and start == (0, 0) and d == (1, 1) and out[1] >= WIDE_ROW
+    return covers and s == K and start == (0, 0) and d == (1, 1) and out[1] >= least
 
 
 class Planes(NamedTuple):
