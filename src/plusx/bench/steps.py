@@ -34,12 +34,14 @@ def ways() -> dict[str, Way]:
     """Ours, and what is set beside it.
 
     Ours is the default: channels-last, each operation by its faster engine, bfloat16 where the processor has
-    it. Beside it the same layers by PyTorch's kernels: float32 in contiguous memory, as commonly published,
-    and the precision and layout that ours has.
+    it; and then float32 too, where convolutions have a faster form. Beside it the same layers by PyTorch's
+    kernels: float32 in contiguous memory, as commonly published, and the precision and layout that ours has.
     """
     best = resolve_precision("auto", torch.device("cpu"))
+    whole = {"plusx, float32": Way("auto", torch.channels_last, torch.float32)}
     return {
         OURS: Way("auto", torch.channels_last, best),
+        **({} if best == torch.float32 else whole),
         "plusx, handmade only": Way("handmade", torch.channels_last, best),
         "PyTorch, contiguous float32": Way("native", torch.contiguous_format, torch.float32),
         f"PyTorch, channels-last {_name(best)}": Way("native", torch.channels_last, best),
