@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 import plusx.bench.commands
@@ -47,6 +48,14 @@ def test_steps_of_a_network(monkeypatch) -> None:
         assert row["images_per_second"] == pytest.approx(4 / row["seconds"][0], rel=0.05)
     assert list(steps_table(result).columns[6].cells) == ["3 MiB"] * len(ways())
     assert draw_steps(result).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(("best", "float32_too"), [(torch.bfloat16, True), (torch.float32, False)])
+def test_float32_is_measured_too_where_bfloat16_is_the_default(best, float32_too, monkeypatch) -> None:
+    monkeypatch.setattr("plusx.bench.steps.resolve_precision", lambda name, device: best)
+    assert ("plusx, float32" in ways()) == float32_too
+    assert len(ways()) == 4 + float32_too
+    assert ways()["plusx"].precision == best
 
 
 def test_the_memory_of_a_step_is_that_of_its_pictures() -> None:

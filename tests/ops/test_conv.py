@@ -205,3 +205,12 @@ def test_sizes_that_do_not_fit_are_named(shapes, groups, message) -> None:
     for name in ("reference", "handmade", "native"):
         with pytest.raises(ValueError, match=message):
             ops.conv2d(x, weight, bias, groups=groups, engine=name)
+
+
+@pytest.mark.parametrize("engine", ["reference", "handmade", "native", None])
+@pytest.mark.parametrize("wrong", [1, 2])
+def test_dtypes_that_do_not_fit_are_named(engine, wrong) -> None:
+    inputs = [torch.zeros(20, 64, 16, 16), torch.zeros(64, 64, 3, 3), torch.zeros(64)]
+    inputs[wrong] = inputs[wrong].double()
+    with pytest.raises(ValueError, match=r"must have one dtype; got float32, .*float64"):
+        ops.conv2d(*inputs, padding=1, engine=engine)

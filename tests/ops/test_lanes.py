@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numba.core.errors import TypingError
 
 from plusx.ops.lanes import load, noughts, plus_product, spread, store
 from plusx.ops.loops import compiled
@@ -27,3 +28,17 @@ def test_operators_equal_numpys(shape: tuple[int, ...]) -> None:
     expected = [a + b, a - b, a * b, a / 2 - b, np.full(8, y.reshape(-1)[2]), a + b * x.reshape(-1)[3]]
     np.testing.assert_allclose(out[:48].reshape(6, 8), expected, rtol=1e-6, atol=1e-6)
     assert (out[48:] == 7).all()
+
+
+@compiled
+def _copy(x, out):
+    store(out, 0, load(x, 0))
+
+
+@pytest.mark.parametrize("x", [np.zeros(8), np.zeros(16, np.float32)[::2], np.zeros(8, np.uint16)])
+def test_other_arrays_are_refused(x) -> None:
+    out = np.zeros(8, np.float32)
+    with pytest.raises(TypingError, match="float32 arrays without gaps"):
+        _copy(x, out)
+    with pytest.raises(TypingError, match="float32 arrays without gaps"):
+        _copy(out, x)

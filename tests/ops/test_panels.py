@@ -26,20 +26,22 @@ def test_products_equal_numpys(matrices, rows, panels, length, transposed, add, 
     room = -(-rows // 4) * 4
     a = generator.standard_normal((matrices, room, length + gap), np.float32)
     b = generator.standard_normal((matrices, length, panels * PANEL), np.float32)
-    c = generator.standard_normal((matrices, panels, room, PANEL), np.float32)
-    before = c[:, :, :rows].copy()
+    c = generator.standard_normal((matrices, panels + 1, room, PANEL), np.float32)  # one that stays as it is
+    before = c.copy()
     stored, steps = a, (length + gap, 1)
     if transposed:
         stored, steps = np.ascontiguousarray(a.transpose(0, 2, 1)), (1, room)
     a_at, b_at, c_at = (
         (a[0].size, *steps),
         (panels * length * PANEL, length * PANEL),
-        (panels * room * PANEL, room * PANEL),
+        (c[0].size, room * PANEL),
     )
     sides = (matrices, rows, panels, length)
     products(sides, stored.reshape(-1), a_at, in_columns(b).reshape(-1), b_at, c.reshape(-1), c_at, add)
     truth = in_columns(a[:, :rows, :length].astype(np.float64) @ b)
-    np.testing.assert_allclose(c[:, :, :rows], truth + (before if add else 0), rtol=1e-4, atol=1e-4)
+    expected = truth + (before[:, :panels, :rows] if add else 0)
+    np.testing.assert_allclose(c[:, :panels, :rows], expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(c[:, panels], before[:, panels])
 
 
 def test_a_column_is_found_in_its_panel() -> None:

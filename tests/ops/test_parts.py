@@ -47,13 +47,32 @@ def test_there_is_a_part_for_each_thread_but_none_without_pictures() -> None:
     torch.set_num_threads(before)
 
 
+@njit(nogil=True)
+def _fail(part, x):
+    if part[0] == 1:
+        raise ValueError
+
+
+@njit(nogil=True)
+def fail(count, *arguments):
+    in_parts(_fail, count, arguments)
+
+
+def test_a_part_that_fails_is_reported() -> None:
+    fail(1, np.zeros(4))
+    with pytest.raises(RuntimeError, match="did not come to its end"):
+        fail(3, np.zeros(4))
+
+
 POOL_AND_NORMALISE = """
-import os, sys, torch
-from plusx.ops import openmp
+import sys, types, torch
 if sys.argv[1] == "our own threads":
-    openmp.library = lambda: None
+    sys.modules["plusx.ops.openmp"] = types.SimpleNamespace(library=lambda: None)
 torch.set_num_threads(3)
 from plusx import nn, ops
+from plusx.ops.parts import _FUNCTIONS
+ours = type(_FUNCTIONS["plusx_start"]).__name__ == "CFunctionType"
+assert ours == (sys.argv[1] == "our own threads")
 x = torch.randn(7, 5, 6, 6).to(memory_format=torch.channels_last).requires_grad_()
 y = x.detach().clone().requires_grad_()
 with ops.engine("handmade"):

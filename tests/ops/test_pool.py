@@ -80,6 +80,41 @@ def test_global_pooling(pool, compiled, monkeypatch) -> None:
         pool(torch.zeros(1, 1, 0, 3))
 
 
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_global_maxima_equal_torchs_for_any_shape_dtype_and_layout(data) -> None:
+    N, C, H, W = (data.draw(st.integers(1, most)) for most in (5, 9, 25, 25))
+    dtype = data.draw(st.sampled_from([torch.float32, torch.float64, torch.bfloat16]))
+    layout = data.draw(st.sampled_from([torch.contiguous_format, torch.channels_last]))
+    special = data.draw(st.sampled_from([0.0, torch.nan, torch.inf, -torch.inf]))
+    generator = torch.Generator().manual_seed(data.draw(st.integers(0, 99)))
+    x = torch.randint(-2, 3, (N, C, H, W), generator=generator).to(dtype)
+    x = x.masked_fill(torch.rand(x.shape, generator=generator) < 0.02, special)
+    x = x.contiguous(memory_format=layout)
+    a, b = (x.clone(memory_format=torch.preserve_format).requires_grad_() for _ in range(2))
+    y, expected = ops.global_max_pool2d(a, engine="handmade"), F.adaptive_max_pool2d(b, 1)
+    torch.testing.assert_close(y, expected, rtol=0, atol=0, equal_nan=True)
+    grad = torch.randn(y.shape, generator=generator).to(dtype)
+    mine, theirs = torch.autograd.grad(y, a, grad)[0], torch.autograd.grad(expected, b, grad)[0]
+    torch.testing.assert_close(mine, theirs, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("vectors", ["AVX2", "AVX512"])
+@pytest.mark.parametrize("W", [16, 48, 60])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_maxima_of_tiles_in_rows_of_any_length(vectors, W, dtype, monkeypatch) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: vectors)
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(-2, 3, (2, 3, 6, W), generator=generator).to(dtype)
+    x = x.masked_fill(torch.rand(x.shape, generator=generator) < 0.1, torch.nan)
+    a, b = x.clone().requires_grad_(), x.clone().requires_grad_()
+    y, expected = ops.max_pool2d(a, 2, engine="handmade"), F.max_pool2d(b, 2)
+    torch.testing.assert_close(y, expected, rtol=0, atol=0, equal_nan=True)
+    grad = torch.randn(y.shape, generator=generator).to(dtype)
+    mine, theirs = torch.autograd.grad(y, a, grad)[0], torch.autograd.grad(expected, b, grad)[0]
+    torch.testing.assert_close(mine, theirs, rtol=0, atol=0)
+
+
 @settings(max_examples=80, deadline=None)
 @given(data=st.data())
 def test_handmade_equals_torch_for_any_shape_dtype_and_layout(data) -> None:

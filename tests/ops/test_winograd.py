@@ -20,25 +20,35 @@ def _assert_close(mine: torch.Tensor, truth: torch.Tensor) -> None:
     assert (mine.double() - truth).abs().max() <= 1e-4 * max(1.0, truth.abs().max().item())
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.fixture
+def three_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+@settings(max_examples=80, deadline=None)
 @given(data=st.data())
 def test_sums_and_weight_gradients_equal_torchs(data) -> None:
     N = data.draw(st.integers(1, 5), label="N")
     C_in, C_out = (8 * data.draw(st.integers(1, 5), label=name) for name in ("eights in", "eights out"))
     H, W = data.draw(st.integers(3, 14), label="H"), data.draw(st.integers(3, 14), label="W")
-    P = data.draw(st.tuples(st.integers(0, 2), st.integers(0, 2)), label="padding")
+    top, bottom, left, right = (data.draw(st.integers(0, 2), label="padding") for _ in range(4))
     layout = data.draw(st.sampled_from([torch.contiguous_format, torch.channels_last]))
     x = _random(N, C_in, H, W).contiguous(memory_format=layout)
     weight = _random(C_out, C_in, 3, 3, seed=1)
     bias = _random(C_out, seed=2) if data.draw(st.booleans(), label="bias") else None
-    size = (H + 2 * P[0] - 2, W + 2 * P[1] - 2)
+    # An output of any size from 1 on reads the picture from its corner, and need not read all of it.
+    size = tuple(data.draw(st.integers(1, most)) for most in (H + top + bottom - 2, W + left + right - 2))
 
     wide = weight.double().requires_grad_()
-    truth = F.conv2d(x.double(), wide, None if bias is None else bias.double(), padding=P)
-    _assert_close(winograd.convolve(x, weight, bias, size, P), truth)
+    padded = F.pad(x.double(), (left, right, top, bottom))
+    truth = F.conv2d(padded, wide, None if bias is None else bias.double())[:, :, : size[0], : size[1]]
+    _assert_close(winograd.convolve(x, weight, bias, size, (top, left)), truth)
     grad = _random(*truth.shape, seed=3).contiguous(memory_format=layout)
     (expected,) = torch.autograd.grad(truth, wide, grad.double())
-    _assert_close(winograd.weight_gradient(x, grad, P), expected)
+    _assert_close(winograd.weight_gradient(x, grad, (top, left)), expected)
 
 
 @pytest.mark.parametrize("size", [4, 8, 13])
@@ -73,6 +83,12 @@ def test_what_it_cannot_do_faster_goes_another_way() -> None:
     assert not winograd.suits(x, 64, (5, 5), size, ones, ones, ones, 1)
     assert not winograd.suits(x[:, :8], 16, (3, 3), size, ones, ones, ones, 1)
     assert not winograd.suits(x[:, :20], 64, (3, 3), size, ones, ones, ones, 1)  # no multiple of eight
+    assert not winograd.suits(x, 20, (3, 3), size, ones, ones, ones, 1)
+    assert not winograd.suits(x, 64, (3, 3), size, ones, (3, 1), ones, 1)
+    assert not winograd.suits(x[:10, :24], 24, (3, 3), size, ones, ones, ones, 1)  # 160 tiles of 576 products
+    few, last = x[:, :16], torch.channels_last  # contiguous pictures have to be rearranged first
+    assert not winograd.suits(few, 16, (3, 3), size, ones, ones, ones, 1)
+    assert winograd.suits(few.contiguous(memory_format=last), 16, (3, 3), size, ones, ones, ones, 1)
     assert not winograd.suits(x[:1], 64, (3, 3), size, ones, ones, ones, 1)
     # A tile on a 2×2 map computes 16 pixels for 4.
     assert not winograd.suits(x[..., :2, :2], 64, (3, 3), (2, 2), ones, ones, ones, 1)
@@ -87,19 +103,22 @@ def test_the_same_bits_each_time() -> None:
     assert torch.equal(first, second)
 
 
-def test_pictures_wider_than_the_tiles_taken_at_a_time() -> None:
-    x, weight = _random(2, 8, 9, 300), _random(16, 8, 3, 3, seed=1)
-    truth = F.conv2d(x.double(), weight.double(), padding=1)
-    _assert_close(winograd.convolve(x, weight, None, (9, 300), (1, 1)), truth)
-
-
-def test_each_thread_takes_some_pictures() -> None:
-    x, weight = _random(7, 16, 8, 8), _random(24, 16, 3, 3, seed=1).double().requires_grad_()
+def test_pictures_wider_than_the_tiles_taken_at_a_time(three_threads) -> None:
+    x, weight = _random(2, 8, 9, 300), _random(16, 8, 3, 3, seed=1).double().requires_grad_()
     truth = F.conv2d(x.double(), weight, padding=1)
     grad = _random(*truth.shape, seed=3)
     (expected,) = torch.autograd.grad(truth, weight, grad.double())
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    _assert_close(winograd.convolve(x, weight.detach().float(), None, (8, 8), (1, 1)), truth.detach())
+    _assert_close(winograd.convolve(x, weight.detach().float(), None, (9, 300), (1, 1)), truth.detach())
     _assert_close(winograd.weight_gradient(x, grad, (1, 1)), expected)
-    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("N", [1, 7])
+@pytest.mark.parametrize("most_sums", [1, 2**26])
+def test_threads_share_the_rows_of_tiles(N: int, most_sums: int, three_threads, monkeypatch) -> None:
+    monkeypatch.setattr(winograd, "MOST_SUMS", most_sums)  # with 1 only one thread sums up
+    x, weight = _random(N, 16, 30, 8), _random(24, 16, 3, 3, seed=1).double().requires_grad_()
+    truth = F.conv2d(x.double(), weight, padding=1)
+    grad = _random(*truth.shape, seed=3)
+    (expected,) = torch.autograd.grad(truth, weight, grad.double())
+    _assert_close(winograd.convolve(x, weight.detach().float(), None, (30, 8), (1, 1)), truth.detach())
+    _assert_close(winograd.weight_gradient(x, grad, (1, 1)), expected)

@@ -8,7 +8,7 @@ processor's registers, it says it with these:
     store(y, k, FOUR * u - s)
 
 A processor with vectors of four takes two instructions each. Indices count from an array's first number, and
-nothing checks them.
+nothing checks them. Arrays are float32 and without gaps; others are refused when a loop is compiled.
 """
 
 import operator
@@ -18,6 +18,7 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
+from numba.core.errors import TypingError
 from numba.extending import intrinsic, models, overload, register_model
 
 WIDTH = 8
@@ -44,10 +45,19 @@ class _LanesModel(models.PrimitiveModel):
         super().__init__(manager, kind, _VECTOR)
 
 
-def _place(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-    """Where the number `args[1]` of the array `args[0]` lies."""
-    array = context.make_array(signature.args[0])(context, builder, args[0])
-    return builder.gep(array.data, [args[1]])
+def _check(array: Any) -> None:
+    if not (isinstance(array, types.Array) and array.dtype == types.float32 and array.layout == "C"):
+        raise TypingError(f"lanes are read from and written to float32 arrays without gaps, not {array}")
+
+
+def _place(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
+    """Where this number of an array lies."""
+    return builder.gep(context.make_array(kind)(context, builder, array).data, [index])
+
+
+def _eight(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
+    """Where eight numbers from this one on lie."""
+    return builder.bitcast(_place(context, builder, kind, array, index), _VECTOR.as_pointer())
 
 
 def _spread(builder: Any, number: Any) -> Any:
@@ -65,10 +75,10 @@ def noughts(_: Any) -> Any:
 @intrinsic
 def load(_: Any, array: Any, index: Any) -> Any:
     """Eight numbers of a float32 array."""
+    _check(array)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        place = builder.bitcast(_place(context, builder, signature, args), _VECTOR.as_pointer())
-        return builder.load(place, align=_FLOAT_BYTES)
+        return builder.load(_eight(context, builder, signature.args[0], *args), align=_FLOAT_BYTES)
 
     return LANES(array, types.intp), generate
 
@@ -76,9 +86,10 @@ def load(_: Any, array: Any, index: Any) -> Any:
 @intrinsic
 def store(_: Any, array: Any, index: Any, lanes: Any) -> Any:
     """Write eight numbers into a float32 array."""
+    _check(array)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        place = builder.bitcast(_place(context, builder, signature, args), _VECTOR.as_pointer())
+        place = _eight(context, builder, signature.args[0], *args[:2])
         builder.store(args[2], place, align=_FLOAT_BYTES)
         return context.get_dummy_value()
 
@@ -88,9 +99,10 @@ def store(_: Any, array: Any, index: Any, lanes: Any) -> Any:
 @intrinsic
 def spread(_: Any, array: Any, index: Any) -> Any:
     """One number of a float32 array, eight times."""
+    _check(array)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _spread(builder, builder.load(_place(context, builder, signature, args)))
+        return _spread(builder, builder.load(_place(context, builder, signature.args[0], *args)))
 
     return LANES(array, types.intp), generate
 

@@ -55,7 +55,11 @@ def parts(pictures: Any) -> int:
 
 @intrinsic
 def in_parts(typing: Any, loop: Any, count: Any, arguments: Any) -> Any:
-    """Call `loop(part, *arguments)` for `count` parts of the first argument, all at once."""
+    """Call `loop(part, *arguments)` for `count` parts of the first argument, all at once.
+
+    Raises:
+        RuntimeError: if a part did not come to its end; then there was no memory for it.
+    """
     part = types.UniTuple(types.intp, 3)
     called = typing.resolve_function_type(loop, (part, *arguments.types), {})
 
@@ -64,14 +68,16 @@ def in_parts(typing: Any, loop: Any, count: Any, arguments: Any) -> Any:
         first = cgutils.unpack_tuple(builder, packed, len(arguments))[0]
         length = context.make_array(arguments[0])(context, builder, first).shape
         length = builder.extract_value(length, 0)
-        data = cgutils.alloca_once_value(builder, cgutils.pack_struct(builder, [count, length, packed]))
+        failed = cgutils.alloca_once_value(builder, cgutils.false_bit)
+        content = cgutils.pack_struct(builder, [count, length, packed, failed])
+        data = cgutils.alloca_once_value(builder, content)
 
         # The region: void region(void *data), which every thread of the team enters.
         region = ir.Function(builder.module, _REGION, builder.module.get_unique_name("region"))
         region.linkage = "internal"
         inside = ir.IRBuilder(region.append_basic_block())
         content = inside.load(inside.bitcast(region.args[0], data.type))
-        count_, length, packed = cgutils.unpack_tuple(inside, content, 3)
+        count_, length, packed, failed_ = cgutils.unpack_tuple(inside, content, 4)
         compiled = loop.dispatcher.get_compile_result(called)
         context.active_code_library.add_linking_library(compiled.library)
         function = context.declare_function(builder.module, compiled.fndesc)
@@ -83,11 +89,16 @@ def in_parts(typing: Any, loop: Any, count: Any, arguments: Any) -> Any:
                 arguments, cgutils.unpack_tuple(inside, packed, len(arguments)), strict=True
             ):
                 passed.append(_borrowed(context, inside, kind, value))
-            context.call_conv.call_function(inside, function, types.none, called.args, passed)
+            status, _ = context.call_conv.call_function(inside, function, types.none, called.args, passed)
+            with inside.if_then(status.is_error, likely=False):
+                inside.store(cgutils.true_bit, failed_)
         inside.ret_void()
 
         threads, no_flags = builder.trunc(count, ir.IntType(32)), ir.IntType(32)(0)
         _call(builder, _BEGIN, _START, region, builder.bitcast(data, _POINTER), threads, no_flags)
+        with builder.if_then(builder.load(failed), likely=False):
+            why = "a compiled loop did not come to its end; is there memory left?"
+            context.call_conv.return_user_exc(builder, RuntimeError, (why,))
         return context.get_dummy_value()
 
     return types.void(loop, types.intp, arguments), generate

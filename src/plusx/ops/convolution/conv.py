@@ -155,7 +155,7 @@ def conv2d(
         (N, C_out, H_out, W_out), channels-last if x is; see `plusx.ops.output_size`.
 
     Raises:
-        ValueError: if the sizes do not fit or no window fits.
+        ValueError: if the sizes or dtypes do not fit or no window fits.
 
     >>> picture = torch.tensor([[1.0, 2, 3], [4, 5, 6], [7, 8, 9]])[None, None]
     >>> conv2d(picture, torch.ones(1, 1, 2, 2)).tolist()
@@ -169,6 +169,9 @@ def conv2d(
     size = output_size((H, W), K, s, padding, d)
     (top, bottom), (left, right) = edges((H, W), K, s, padding, d)
     x, weight, bias = for_product(x), for_product(weight), for_product(bias)
+    if any(t.dtype != x.dtype for t in (weight, bias) if t is not None):
+        kinds = ", ".join(str(t.dtype).removeprefix("torch.") for t in (x, weight, bias) if t is not None)
+        raise ValueError(f"x, weight and bias must have one dtype; got {kinds}")
     geometry = Geometry(s, (top, left), d, groups, size)
     match asked(engine) or _fastest(x, weight, geometry):
         case "reference":

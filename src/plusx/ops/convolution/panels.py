@@ -1,17 +1,17 @@
 """Products of many float32 matrices, `c[i, j] = Σ_k a[i, k] b[k, j]`, summed in the processor's registers.
 
 An instruction multiplies and adds eight pairs of numbers; reading them must not take longer. Four rows of a
-and sixteen columns of b have 64 sums, which fit into the registers; each number that is read serves sixteen
-or four of them, and the processor multiplies about as fast as it can.
+and sixteen columns of b have 64 sums: eight registers of AVX2's sixteen. Each number that is read serves
+sixteen or four of them, and the processor multiplies about as fast as it can.
 
 b and c lie in panels of 16 columns, (columns / 16, rows, 16): what `_four_rows` reads of b and writes of c is
 one piece of memory. a may lie as it likes.
 """
 
-from plusx.ops.lanes import load, noughts, plus_product, spread, store
+from plusx.ops.lanes import WIDTH, load, noughts, plus_product, spread, store
 from plusx.ops.loops import compiled, inlined
 
-PANEL = 16
+PANEL = 2 * WIDTH
 
 
 @inlined
@@ -29,7 +29,7 @@ def _four_rows(a, start, row, step, b, panel, length, c, place, add):
     """
     p0 = q0 = p1 = q1 = p2 = q2 = p3 = q3 = noughts()
     for k in range(length):
-        u, v = load(b, panel + 16 * k), load(b, panel + 16 * k + 8)
+        u, v = load(b, panel + PANEL * k), load(b, panel + PANEL * k + WIDTH)
         at = start + k * step
         x = spread(a, at)
         p0, q0 = plus_product(p0, x, u), plus_product(q0, x, v)
@@ -40,7 +40,7 @@ def _four_rows(a, start, row, step, b, panel, length, c, place, add):
         x = spread(a, at + 3 * row)
         p3, q3 = plus_product(p3, x, u), plus_product(q3, x, v)
     for k, sums in enumerate((p0, q0, p1, q1, p2, q2, p3, q3)):
-        store(c, place + 8 * k, load(c, place + 8 * k) + sums if add else sums)
+        store(c, place + WIDTH * k, load(c, place + WIDTH * k) + sums if add else sums)
 
 
 @compiled

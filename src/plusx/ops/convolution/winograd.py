@@ -15,26 +15,32 @@ and in D: that of the input is a convolution itself; that of the kernel, from G_
 
     ∂L/∂W = Gᵀ [Σ_tiles (Bᵀ D B) ⊙ (A G_Y Aᵀ)] G
 
-What it costs: the transforms pass over the data a few more times, so little work gains nothing; and rounding
-errors are some ten times those of the plain sum: harmless in float32, too many in bfloat16.
+What it costs: the transforms pass over the data a few more times, so little work gains nothing; rounding
+errors are some ten times those of the plain sum, harmless in float32, too many in bfloat16; and an infinity
+spoils the whole tile.
 
 Source: Lavin and Gray 2015, arXiv 1509.09308, section 4.1: F(4×4, 3×3).
 """
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from plusx.ops.convolution import winograd_loops
 from plusx.ops.convolution.panels import PANEL
+from plusx.ops.convolution.winograd_loops import Tiling, tiling
 from plusx.ops.lanes import WIDTH
 from plusx.ops.loops import as_pictures, layout_of
 from plusx.ops.parts import parts
 
-MIN_WEIGHTS, MIN_TILES, MIN_WORK = 16 * 16, 64, 2**18
+MIN_WEIGHTS, MIN_TILES, MIN_WORK = 16 * 16, 128, 2**18
 """With fewer C_in · C_out, tiles, or both multiplied, transforming costs more than the saved products."""
+MOST_SUMS = 2**26
+"""Sums of the kernel's gradient that threads keep at most; each has its own."""
 MIN_CONTIGUOUS_WEIGHTS = 32 * 32
 """The same for contiguous pictures, which have to be rearranged first."""
 
@@ -83,19 +89,22 @@ def convolve(
     Returns:
         (N, C_out, *size), channels-last.
     """
-    C_out = weight.shape[0]
-    pictures = as_pictures(x, torch.channels_last)
+    C_out, C_in = weight.shape[:2]
+    assert x.shape[1] == C_in
+    plan = tiling((size[0], size[1]), C_in, C_out)
+    rows = _all_rows(x, plan)
     y = x.new_empty(x.shape[0], *size, C_out)
     winograd_loops.convolve(
-        parts(pictures),
-        pictures,
+        parts(rows),
+        rows,
+        as_pictures(x, torch.channels_last),
         _size(x),
         tuple(offset),
         (_kernel_transform(weight) @ _in_panels(weight).flatten(1)).numpy(),
         (weight.new_zeros(C_out) if bias is None else bias.detach().contiguous()).numpy(),
+        plan,
         y.flatten(1).numpy(),
         (*size, C_out),
-        _tiling(size),
     )
     return y.permute(0, 3, 1, 2)
 
@@ -103,21 +112,24 @@ def convolve(
 def weight_gradient(x: Tensor, grad: Tensor, offset: Sequence[int]) -> Tensor:
     """∂L/∂W (C_out, C_in, 3, 3) from x (N, C_in, H, W) and ∂L/∂Y (N, C_out, H_out, W_out)."""
     C_in, C_out = x.shape[1], grad.shape[1]
+    assert len(x) == len(grad)
+    plan = tiling((grad.shape[2], grad.shape[3]), C_in, C_out)
+    rows = _all_rows(x, plan)
+    numbers = 36 * plan.panels * C_in * PANEL
+    count = min(parts(rows), max(1, MOST_SUMS // numbers))
+    total = x.new_zeros(count, numbers)
     pictures, gradients = (as_pictures(t, torch.channels_last) for t in (x, grad))
-    count, panels = parts(pictures), -(-C_out // PANEL)
-    total = x.new_zeros(count, 36, panels * C_in * PANEL)
     winograd_loops.weight_gradient(
-        count,
-        pictures,
-        _size(x),
-        tuple(offset),
-        gradients,
-        _size(grad),
-        _tiling(grad.shape[2:]),
-        total.flatten(1).numpy(),
+        count, rows, pictures, _size(x), tuple(offset), gradients, _size(grad), plan, total.numpy()
     )
-    taps = (_kernel_transform(x).T @ total.sum(0)).view(3, 3, panels, C_in, PANEL)
+    sums = total[0] if count == 1 else total.sum(0)
+    taps = (_kernel_transform(x).T @ sums.view(36, -1)).view(3, 3, plan.panels, C_in, PANEL)
     return taps.permute(2, 4, 3, 0, 1).flatten(0, 1)[:C_out].contiguous()
+
+
+def _all_rows(x: Tensor, plan: Tiling) -> NDArray[np.int8]:
+    """As long as there are rows of tiles in all pictures: that many are shared among the threads."""
+    return np.empty(len(x) * plan.rows, np.int8)
 
 
 def _in_panels(weight: Tensor) -> Tensor:
@@ -128,8 +140,3 @@ def _in_panels(weight: Tensor) -> Tensor:
 
 def _size(x: Tensor) -> tuple[int, int, int]:
     return x.shape[2], x.shape[3], x.shape[1]
-
-
-def _tiling(size: Sequence[int]) -> tuple[int, int]:
-    """Rows and columns of tiles for an output of this size."""
-    return -(-size[0] // 4), -(-size[1] // 4)

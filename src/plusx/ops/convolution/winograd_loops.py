@@ -15,51 +15,91 @@ Each thread takes some rows of tiles at a time from the picture to the result: w
 in its own cache. Everything is float32, flat in memory, and goes over channels eight at a time:
 
     pictures   (N, H·W·C)
+    half       (6, pixels·C): a row of tiles transformed down the columns, `Bᵀ D` or `A G`, not yet along rows
     tiles      36 × (T, C), one matrix for each element of a tile: tile, channel
-    panels     36 × (C / 16, T, 16), the same in columns of 16 channels (see `plusx.ops.convolution.panels`)
+    panels     36 × (⌈C / 16⌉, T, 16), the same in columns of 16 channels (see `plusx.ops.convolution.panels`)
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
 from plusx.ops.convolution.panels import PANEL, in_panels, products
-from plusx.ops.lanes import load, noughts, store
+from plusx.ops.lanes import WIDTH, load, noughts, store
 from plusx.ops.loops import compiled, inlined
 from plusx.ops.parts import in_parts
 
 TILES = 48
 """So many at a time: enough to use a kernel for once it is in the cache, few enough to stay there."""
 GAP = 16
-"""Between tiles, and between matrices: a cache line. A power of two apart they would compete for the same."""
+"""A cache line between tiles, and between matrices: a power of two apart they would compete for the same."""
 # A float32 times a Python number would become a float64.
 TWO, FOUR, FIVE, EIGHT = (np.float32(n) for n in (2, 4, 5, 8))
 
 
+class Tiling(NamedTuple):
+    """How pictures are cut into tiles, and how the matrices of some tiles lie."""
+
+    rows: int
+    columns: int
+    """Rows and columns of tiles in a picture."""
+    at_once: int
+    """Rows of tiles that are taken at a time."""
+    room: int
+    """Room for so many tiles."""
+    panels: int
+    """Panels of 16 output channels, the last one perhaps not full."""
+    tiles_at: tuple[int, int, int]
+    """From a matrix of `tiles` to the next, from a tile to the next, from a channel to the next."""
+    panels_at: tuple[int, int]
+    """From a matrix of `panels` to the next, from a panel to the next."""
+    kernels_at: tuple[int, int]
+    """The same for kernels, 36 × (panels, C_in, 16)."""
+
+
+def tiling(size: tuple[int, int], C_in: int, C_out: int) -> Tiling:
+    """Lay out the tiles of an output of this size.
+
+    >>> tiling((30, 30), 8, 24)[:5]
+    (8, 8, 6, 48, 2)
+    """
+    rows, columns = -(-size[0] // 4), -(-size[1] // 4)
+    at_once = max(1, TILES // columns)
+    room = -(-at_once * columns // 4) * 4  # `products` takes four rows at a time
+    panels = -(-C_out // PANEL)
+    tiles_at = (room * (C_in + GAP) + GAP, C_in + GAP, 1)
+    panels_at = (panels * room * PANEL + GAP, room * PANEL)
+    kernels_at = (panels * C_in * PANEL, C_in * PANEL)
+    return Tiling(rows, columns, at_once, room, panels, tiles_at, panels_at, kernels_at)
+
+
 @inlined
 def _input_transform(a, b, c, d, e, f):
-    """Bᵀ (a, b, c, d, e, f)."""
-    far, near = e - FOUR * c, d - FOUR * b
-    even, odd = e - c, TWO * (d - b)
+    """Bᵀ (a, b, c, d, e, f). The values at 1 and −1 share their even and odd terms, as those at 2 and −2."""
+    even, odd = e - FOUR * c, d - FOUR * b
+    even_2, odd_2 = e - c, TWO * (d - b)
     first, last = FOUR * a - FIVE * c + e, FOUR * b - FIVE * d + f
-    return first, far + near, far - near, even + odd, even - odd, last
+    return first, even + odd, even - odd, even_2 + odd_2, even_2 - odd_2, last
 
 
 @inlined
 def _gradient_transform(a, b, c, d):
-    """A (a, b, c, d)."""
-    even, odd = a + FOUR * c, TWO * (b + FOUR * d)
-    return a, (a + c) + (b + d), (a + c) - (b + d), even + odd, even - odd, d
+    """A (a, b, c, d): the polynomial a + b·t + c·t² + d·t³ at 0, ±1, ±2 and ∞."""
+    even, odd = a + c, b + d
+    even_2, odd_2 = a + FOUR * c, TWO * (b + FOUR * d)
+    return a, even + odd, even - odd, even_2 + odd_2, even_2 - odd_2, d
 
 
 @inlined
 def _output_transform(a, b, c, d, e, f):
     """Aᵀ (a, b, c, d, e, f)."""
-    sums, wide_sums = b + c, d + e
-    differences, wide_differences = b - c, d - e
+    sums, sums_2 = b + c, d + e
+    differences, differences_2 = b - c, d - e
     return (
-        a + sums + wide_sums,
-        differences + TWO * wide_differences,
-        sums + FOUR * wide_sums,
-        differences + EIGHT * wide_differences + f,
+        a + sums + sums_2,
+        differences + TWO * differences_2,
+        sums + FOUR * sums_2,
+        differences + EIGHT * differences_2 + f,
     )
 
 
@@ -69,13 +109,13 @@ def _load_if(inside, x, index):
 
 
 @compiled
-def _input_tiles(x, size, offset, n, row, columns, half, tiles, at, apart):
+def _input_tiles(x, size, offset, n, row, plan, at, half, tiles):
     """Write Bᵀ D B of a row of tiles to tile `at` and on; `half` has zeros left and right of the picture."""
     (height, width, C), (top, left) = size, offset
-    line, padded = width * C, (4 * columns + 2) * C
+    line, padded = width * C, (4 * plan.columns + 2) * C
     y = 4 * row - top
     start = (n * height + y) * line
-    for p in range(0, min(line, padded - left * C), 8):
+    for p in range(0, min(line, padded - left * C), WIDTH):
         found = _input_transform(
             _load_if(0 <= y < height, x, start + p),
             _load_if(0 <= y + 1 < height, x, start + line + p),
@@ -86,9 +126,10 @@ def _input_tiles(x, size, offset, n, row, columns, half, tiles, at, apart):
         )
         for i, lanes in enumerate(found):
             store(half, i * padded + left * C + p, lanes)
-    for column in range(columns):
+    matrix, tile, _ = plan.tiles_at
+    for column in range(plan.columns):
         for i in range(6):
-            for c in range(0, C, 8):
+            for c in range(0, C, WIDTH):
                 p = i * padded + 4 * column * C + c
                 found = _input_transform(
                     load(half, p),
@@ -99,17 +140,17 @@ def _input_tiles(x, size, offset, n, row, columns, half, tiles, at, apart):
                     load(half, p + 5 * C),
                 )
                 for j, lanes in enumerate(found):
-                    store(tiles, (6 * i + j) * apart + (at + column) * (C + GAP) + c, lanes)
+                    store(tiles, (6 * i + j) * matrix + (at + column) * tile + c, lanes)
 
 
 @compiled
-def _gradient_panels(grad, size, n, row, columns, half, panels, at, room, apart):
+def _gradient_panels(grad, size, n, row, plan, at, half, panels):
     """Write A G Aᵀ of a row of tiles to tile `at` and on; `half` has zeros right of the gradient."""
     height, width, C = size
-    line, padded = width * C, 4 * columns * C
+    line, padded = width * C, 4 * plan.columns * C
     y = 4 * row
     start = (n * height + y) * line
-    for p in range(0, line, 8):
+    for p in range(0, line, WIDTH):
         found = _gradient_transform(
             load(grad, start + p),
             _load_if(y + 1 < height, grad, start + line + p),
@@ -118,44 +159,50 @@ def _gradient_panels(grad, size, n, row, columns, half, panels, at, room, apart)
         )
         for i, lanes in enumerate(found):
             store(half, i * padded + p, lanes)
-    for column in range(columns):
+    matrix, _ = plan.panels_at
+    for column in range(plan.columns):
         for i in range(6):
-            for c in range(0, C, 8):
+            for c in range(0, C, WIDTH):
                 p = i * padded + 4 * column * C + c
                 found = _gradient_transform(
                     load(half, p), load(half, p + C), load(half, p + 2 * C), load(half, p + 3 * C)
                 )
+                to = in_panels(c, at + column, plan.room)
                 for j, lanes in enumerate(found):
-                    store(panels, (6 * i + j) * apart + in_panels(c, at + column, room), lanes)
+                    store(panels, (6 * i + j) * matrix + to, lanes)
 
 
 @compiled
-def _output_pixels(panels, at, room, apart, square, bias, y, size, n, row, columns):
-    """y = Aᵀ M A + bias for a row of tiles, from tile `at` on, cut at the picture's edge."""
+def _output_pixels(panels, bias, n, row, plan, at, columns_done, y, size):
+    """y = Aᵀ M A + bias for a row of tiles, from tile `at` on, cut at the picture's edge.
+
+    `columns_done` has room for Aᵀ M of one tile and eight channels: (4, 6, 8).
+    """
     height, width, C = size
-    for column in range(columns):
-        for c in range(0, C, 8):
-            p = in_panels(c, at + column, room)
+    matrix, _ = plan.panels_at
+    for column in range(plan.columns):
+        for c in range(0, C, WIDTH):
+            p = in_panels(c, at + column, plan.room)
             for j in range(6):
                 found = _output_transform(
-                    load(panels, p + j * apart),
-                    load(panels, p + (6 + j) * apart),
-                    load(panels, p + (12 + j) * apart),
-                    load(panels, p + (18 + j) * apart),
-                    load(panels, p + (24 + j) * apart),
-                    load(panels, p + (30 + j) * apart),
+                    load(panels, p + j * matrix),
+                    load(panels, p + (6 + j) * matrix),
+                    load(panels, p + (12 + j) * matrix),
+                    load(panels, p + (18 + j) * matrix),
+                    load(panels, p + (24 + j) * matrix),
+                    load(panels, p + (30 + j) * matrix),
                 )
                 for i, lanes in enumerate(found):
-                    store(square, 8 * (6 * i + j), lanes)
+                    store(columns_done, (6 * i + j) * WIDTH, lanes)
             for i in range(min(4, height - 4 * row)):
-                p = 8 * 6 * i
+                p = 6 * i * WIDTH
                 found = _output_transform(
-                    load(square, p),
-                    load(square, p + 8),
-                    load(square, p + 16),
-                    load(square, p + 24),
-                    load(square, p + 32),
-                    load(square, p + 40),
+                    load(columns_done, p),
+                    load(columns_done, p + WIDTH),
+                    load(columns_done, p + 2 * WIDTH),
+                    load(columns_done, p + 3 * WIDTH),
+                    load(columns_done, p + 4 * WIDTH),
+                    load(columns_done, p + 5 * WIDTH),
                 )
                 to = ((n * height + 4 * row + i) * width + 4 * column) * C + c
                 for j, lanes in enumerate(found):
@@ -163,74 +210,60 @@ def _output_pixels(panels, at, room, apart, square, bias, y, size, n, row, colum
                         store(y, to + j * C, lanes + load(bias, c))
 
 
-@inlined
-def _plan(C_in, C_out, columns):
-    """How many rows of tiles to take at a time, room for their tiles, and how the matrices lie."""
-    at_once = max(1, TILES // columns)
-    room = (at_once * columns + 3) // 4 * 4  # `products` takes four rows at a time
-    blocks = (C_out + PANEL - 1) // PANEL
-    tiles_at = (room * (C_in + GAP) + GAP, C_in + GAP, 1)
-    panels_at = (blocks * room * PANEL + GAP, room * PANEL)
-    kernels_at = (blocks * C_in * PANEL, C_in * PANEL)
-    return at_once, room, blocks, tiles_at, panels_at, kernels_at
-
-
 @compiled
-def _convolve(part, x, size, offset, kernels, bias, y, out_size, tiling):
+def _convolve(part, all_rows, x, size, offset, kernels, bias, plan, y, out_size):
     _, first, end = part
-    (rows, columns), C_in, C_out = tiling, size[2], out_size[2]
-    at_once, room, blocks, tiles_at, panels_at, kernels_at = _plan(C_in, C_out, columns)
-    tiles, panels = np.empty(36 * tiles_at[0], np.float32), np.empty(36 * panels_at[0], np.float32)
-    half = np.zeros(6 * (4 * columns + 2) * C_in, np.float32)
-    square = np.empty(4 * 6 * 8, np.float32)
-    for begin in range(first * rows, end * rows, at_once):
-        some = min(at_once, end * rows - begin)
+    tiles, panels = _room(36 * plan.tiles_at[0]), _room(36 * plan.panels_at[0])
+    half = np.zeros(6 * (4 * plan.columns + 2) * size[2], np.float32)
+    columns_done = _room(4 * 6 * WIDTH)
+    for begin in range(first, end, plan.at_once):
+        some = min(plan.at_once, end - begin)
         for k in range(some):
-            n, row = divmod(begin + k, rows)
-            _input_tiles(x, size, offset, n, row, columns, half, tiles, k * columns, tiles_at[0])
-        sides = (36, some * columns, blocks, C_in)
-        products(sides, tiles, tiles_at, kernels, kernels_at, panels, panels_at, False)
+            n, row = divmod(begin + k, plan.rows)
+            _input_tiles(x, size, offset, n, row, plan, k * plan.columns, half, tiles)
+        sides = (36, some * plan.columns, plan.panels, size[2])
+        products(sides, tiles, plan.tiles_at, kernels, plan.kernels_at, panels, plan.panels_at, False)
         for k in range(some):
-            n, row = divmod(begin + k, rows)
-            _output_pixels(
-                panels, k * columns, room, panels_at[0], square, bias, y, out_size, n, row, columns
-            )
+            n, row = divmod(begin + k, plan.rows)
+            _output_pixels(panels, bias, n, row, plan, k * plan.columns, columns_done, y, out_size)
+
+
+@inlined
+def _room(count):
+    return np.empty(count, np.float32)
 
 
 @compiled
 def convolve(count, *arguments):
     """Convolve x (N, H·W·C_in), of `size` (H, W, C_in) and placed on zeros at `offset`, into y.
 
-    `kernels` (36, C_out / 16, C_in, 16) are transformed; a picture of `out_size` (H_out, W_out, C_out) has
-    `tiling` rows and columns of tiles.
+    `all_rows` is as long as there are rows of tiles in all pictures, which the threads share. `kernels` are
+    transformed, 36 × (panels, C_in, 16); y is (N, H_out·W_out·C_out), of `out_size`.
     """
     in_parts(_convolve, count, arguments)
 
 
 @compiled
-def _weight_gradient(part, x, size, offset, grad, grad_size, tiling, total):
+def _weight_gradient(part, all_rows, x, size, offset, grad, grad_size, plan, total):
     number, first, end = part
-    (rows, columns), C_in, C_out = tiling, size[2], grad_size[2]
-    at_once, room, blocks, tiles_at, panels_at, kernels_at = _plan(C_in, C_out, columns)
-    tiles, panels = np.empty(36 * tiles_at[0], np.float32), np.empty(36 * panels_at[0], np.float32)
-    half = np.zeros(6 * (4 * columns + 2) * C_in, np.float32)
-    half_gradient = np.zeros(6 * 4 * columns * C_out, np.float32)
-    for begin in range(first * rows, end * rows, at_once):
-        some = min(at_once, end * rows - begin)
+    tiles, panels = _room(36 * plan.tiles_at[0]), _room(36 * plan.panels_at[0])
+    half = np.zeros(6 * (4 * plan.columns + 2) * size[2], np.float32)
+    half_gradient = np.zeros(6 * 4 * plan.columns * grad_size[2], np.float32)
+    matrix, tile, channel = plan.tiles_at
+    for begin in range(first, end, plan.at_once):
+        some = min(plan.at_once, end - begin)
         for k in range(some):
-            n, row = divmod(begin + k, rows)
-            at = k * columns
-            _input_tiles(x, size, offset, n, row, columns, half, tiles, at, tiles_at[0])
-            _gradient_panels(grad, grad_size, n, row, columns, half_gradient, panels, at, room, panels_at[0])
-        transposed = (tiles_at[0], 1, C_in + GAP)
-        sides = (36, C_in, blocks, some * columns)
-        products(sides, tiles, transposed, panels, panels_at, total[number], kernels_at, True)
+            n, row = divmod(begin + k, plan.rows)
+            _input_tiles(x, size, offset, n, row, plan, k * plan.columns, half, tiles)
+            _gradient_panels(grad, grad_size, n, row, plan, k * plan.columns, half_gradient, panels)
+        sides, transposed = (36, size[2], plan.panels, some * plan.columns), (matrix, channel, tile)
+        products(sides, tiles, transposed, panels, plan.panels_at, total[number], plan.kernels_at, True)
 
 
 @compiled
 def weight_gradient(count, *arguments):
-    """Add Σ (Bᵀ D B) ⊙ (A G Aᵀ) over all tiles to total (parts, 36 · C_out / 16 · C_in · 16).
+    """Add Σ (Bᵀ D B) ⊙ (A G Aᵀ) over all tiles to total (parts, 36 · panels · C_in · 16).
 
-    x and its `size` and `offset` as for `convolve`; grad is (N, H_out·W_out·C_out), of `grad_size`.
+    x, its `size` and `offset`, and `all_rows` as for `convolve`; grad is (N, H_out·W_out·C_out).
     """
     in_parts(_weight_gradient, count, arguments)

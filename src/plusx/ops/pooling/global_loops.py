@@ -9,7 +9,7 @@ import numpy as np
 from plusx.ops.loops import compiled, inlined, narrow, reordering, wide
 from plusx.ops.parts import in_parts
 
-BLOCK = 256  # pixels of a plane that are turned over at a time
+BLOCK = 256  # so many pixels of a plane are turned over at a time
 
 
 @inlined
@@ -83,7 +83,7 @@ def _plane_max_forward(part, x, lowest, y, winner):
     """Turn some planes over, so that their pixels lie like channels, and keep the running maximum of each."""
     _, first, end = part
     pixels = x.shape[1]
-    together = 32 if pixels < 128 else 16  # more large ones would push each other out of the cache
+    together = 32 if pixels < 128 else 16  # 16 KiB of float32 at most: `turned` stays in the nearest cache
     best, won = np.full(together, lowest), np.zeros(together, np.int32)
     turned = np.full((BLOCK, together), lowest)
     for n in range(first, end, together):

@@ -24,7 +24,7 @@ from plusx.ops.shape import Pair
 ROOM = 4096
 """Numbers in the phases of the planes taken at a time: 16 KiB, which stay in the nearest cache."""
 
-WIDE_ROW = 8
+WIDE_ROW, WIDE_ROW_ON_AVX2 = 8, 24
 """Windows in a row from which those that tile a plane are better read from where they are."""
 
 
