@@ -59,8 +59,7 @@ def test_it_serves_the_handmade_engine_with_all_gradients(size, monkeypatch) -> 
     for name in ("convolve", "weight_gradient"):
         real = getattr(winograd, name)
         monkeypatch.setattr(winograd, name, lambda *a, real=real, name=name: calls.append(name) or real(*a))
-    monkeypatch.setattr(winograd, "MIN_WORK", 1)
-    monkeypatch.setattr(winograd, "MIN_TILES", 1)
+    monkeypatch.setattr(winograd, "FEW_TILES", 1)
     y = ops.conv2d(x, weight, bias, padding=1, engine="handmade")
     grad = _random(*y.shape, seed=3)
     got = torch.autograd.grad(y, (x, weight, bias), grad)
@@ -72,27 +71,34 @@ def test_it_serves_the_handmade_engine_with_all_gradients(size, monkeypatch) -> 
         _assert_close(mine, expected)
 
 
-def test_what_it_cannot_do_faster_goes_another_way() -> None:
+def test_what_it_cannot_do_goes_another_way() -> None:
     x, size, ones = torch.empty(200, 64, 16, 16), (16, 16), (1, 1)
     assert winograd.suits(x, 64, (3, 3), size, ones, ones, ones, 1)
     assert not winograd.suits(x.bfloat16(), 64, (3, 3), size, ones, ones, ones, 1)
     assert not winograd.suits(x.double(), 64, (3, 3), size, ones, ones, ones, 1)
     assert not winograd.suits(x, 64, (3, 3), (8, 8), (2, 2), ones, ones, 1)
+    assert not winograd.suits(x, 64, (3, 3), size, ones, (3, 1), ones, 1)
     assert not winograd.suits(x, 64, (3, 3), size, ones, ones, (2, 2), 1)
     assert not winograd.suits(x, 64, (3, 3), size, ones, ones, ones, 2)
     assert not winograd.suits(x, 64, (5, 5), size, ones, ones, ones, 1)
-    assert not winograd.suits(x[:, :8], 16, (3, 3), size, ones, ones, ones, 1)
     assert not winograd.suits(x[:, :20], 64, (3, 3), size, ones, ones, ones, 1)  # no multiple of eight
     assert not winograd.suits(x, 20, (3, 3), size, ones, ones, ones, 1)
-    assert not winograd.suits(x, 64, (3, 3), size, ones, (3, 1), ones, 1)
-    assert not winograd.suits(x[:10, :24], 24, (3, 3), size, ones, ones, ones, 1)  # 160 tiles of 576 products
-    few, last = x[:, :16], torch.channels_last  # contiguous pictures have to be rearranged first
-    assert not winograd.suits(few, 16, (3, 3), size, ones, ones, ones, 1)
-    assert winograd.suits(few.contiguous(memory_format=last), 16, (3, 3), size, ones, ones, ones, 1)
-    assert not winograd.suits(x[:1], 64, (3, 3), size, ones, ones, ones, 1)
+    assert winograd.suits(x[:4], 64, (3, 3), size, ones, ones, ones, 1)
+    assert not winograd.suits(x[:3], 64, (3, 3), size, ones, ones, ones, 1)  # 48 tiles
     # A tile on a 2×2 map computes 16 pixels for 4.
     assert not winograd.suits(x[..., :2, :2], 64, (3, 3), (2, 2), ones, ones, ones, 1)
     assert not winograd.suits(x.to("meta"), 64, (3, 3), size, ones, ones, ones, 1)
+
+
+def test_little_work_does_not_pay() -> None:
+    x, size = torch.empty(200, 64, 16, 16).contiguous(memory_format=torch.channels_last), (16, 16)
+    assert winograd.pays(x, 64, size)
+    assert not winograd.pays(x[:7], 64, size)  # 112 tiles
+    few = x[:, :16].contiguous(memory_format=torch.channels_last)
+    assert winograd.pays(few, 16, size)
+    assert not winograd.pays(few, 8, size)
+    assert not winograd.pays(few.contiguous(), 16, size)  # they have to be rearranged first
+    assert not winograd.pays(few[:30], 16, size)  # 480 tiles, 256 products a tile and element
 
 
 def test_the_same_bits_each_time() -> None:

@@ -195,7 +195,9 @@ def conv2d(
 def _fastest(x: Tensor, weight: Tensor, geometry: Geometry) -> Engine | Literal["strips"]:
     """What the benchmark (`plusx bench ops conv`) says is the fastest way for these sizes."""
     stride, start, dilation, groups, size = geometry
-    if winograd.suits(x, weight.shape[0], weight.shape[2:], size, stride, start, dilation, groups):
+    C_out, K = weight.shape[0], weight.shape[2:]
+    suits = winograd.suits(x, C_out, K, size, stride, start, dilation, groups)
+    if suits and winograd.pays(x, C_out, size):
         return "handmade"
     plain = {*stride, *dilation, groups} == {1} and start[0] == start[1] and size == tuple(x.shape[2:])
     return "strips" if plain and strips.suits(x, weight, start[0]) else "native"

@@ -37,12 +37,14 @@ from plusx.ops.lanes import WIDTH
 from plusx.ops.loops import as_pictures, layout_of
 from plusx.ops.parts import parts
 
+FEW_TILES = 64
+"""With fewer tiles than this the transformed kernels are hardly used."""
 MIN_WEIGHTS, MIN_TILES, MIN_WORK = 16 * 16, 128, 2**18
-"""With fewer C_in · C_out, tiles, or both multiplied, transforming costs more than the saved products."""
+"""With fewer C_in · C_out, tiles, or both multiplied, PyTorch's kernel is faster."""
 MOST_SUMS = 2**26
 """Sums of the kernel's gradient that threads keep at most; each has its own."""
 MIN_CONTIGUOUS_WEIGHTS = 32 * 32
-"""The same for contiguous pictures, which have to be rearranged first."""
+"""C_in · C_out for contiguous pictures, which have to be rearranged first."""
 
 
 def _kernel_transform(like: Tensor) -> Tensor:
@@ -63,10 +65,8 @@ def suits(
     dilation: Sequence[int],
     groups: int,
 ) -> bool:
-    """Whether this is the faster way: 3×3 taps at stride 1, float32 on the processor, enough to do."""
-    tiles = -(-size[0] // 4) * -(-size[1] // 4)
-    weights = x.shape[1] * C_out
-    least = MIN_WEIGHTS if layout_of(x) == torch.channels_last else MIN_CONTIGUOUS_WEIGHTS
+    """Whether this is a way, and faster than columns: 3×3 taps at stride 1, float32 on the processor."""
+    tiles = _tiles(size)
     return (
         x.device.type == "cpu"
         and x.dtype == torch.float32
@@ -74,11 +74,20 @@ def suits(
         and {*stride, *dilation, groups} == {1}
         and all(0 <= o <= 2 for o in offset)
         and x.shape[1] % WIDTH == C_out % WIDTH == 0
-        and weights >= least
-        and x.shape[0] * tiles >= MIN_TILES
-        and x.shape[0] * tiles * weights >= MIN_WORK
+        and x.shape[0] * tiles >= FEW_TILES
         and 36 * tiles <= 0.45 * 9 * size[0] * size[1]
     )
+
+
+def pays(x: Tensor, C_out: int, size: Sequence[int]) -> bool:
+    """Whether it is faster than PyTorch's kernel too, where it suits."""
+    weights, tiles = x.shape[1] * C_out, x.shape[0] * _tiles(size)
+    least = MIN_WEIGHTS if layout_of(x) == torch.channels_last else MIN_CONTIGUOUS_WEIGHTS
+    return weights >= least and tiles >= MIN_TILES and tiles * weights >= MIN_WORK
+
+
+def _tiles(size: Sequence[int]) -> int:
+    return -(-size[0] // 4) * -(-size[1] // 4)
 
 
 def convolve(
