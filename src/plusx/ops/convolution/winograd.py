@@ -22,6 +22,7 @@ spoils the whole tile.
 Source: Lavin and Gray 2015, arXiv 1509.09308, section 4.1: F(4×4, 3×3).
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -32,7 +33,7 @@ from torch.nn import functional as F
 
 from plusx.ops.convolution import winograd_loops
 from plusx.ops.convolution.panels import PANEL
-from plusx.ops.convolution.winograd_loops import Tiling, tiling
+from plusx.ops.convolution.winograd_loops import Tiling, rows_and_columns, tiling
 from plusx.ops.lanes import WIDTH
 from plusx.ops.loops import as_pictures, layout_of
 from plusx.ops.parts import parts
@@ -66,7 +67,7 @@ def suits(
     groups: int,
 ) -> bool:
     """Whether this is a way, and faster than columns: 3×3 taps at stride 1, float32 on the processor."""
-    tiles = _tiles(size)
+    tiles = math.prod(rows_and_columns(size))
     return (
         x.device.type == "cpu"
         and x.dtype == torch.float32
@@ -81,13 +82,9 @@ def suits(
 
 def pays(x: Tensor, C_out: int, size: Sequence[int]) -> bool:
     """Whether it is faster than PyTorch's kernel too, where it suits."""
-    weights, tiles = x.shape[1] * C_out, x.shape[0] * _tiles(size)
+    weights, tiles = x.shape[1] * C_out, x.shape[0] * math.prod(rows_and_columns(size))
     least = MIN_WEIGHTS if layout_of(x) == torch.channels_last else MIN_CONTIGUOUS_WEIGHTS
     return weights >= least and tiles >= MIN_TILES and tiles * weights >= MIN_WORK
-
-
-def _tiles(size: Sequence[int]) -> int:
-    return -(-size[0] // 4) * -(-size[1] // 4)
 
 
 def convolve(
@@ -100,7 +97,7 @@ def convolve(
     """
     C_out, C_in = weight.shape[:2]
     assert x.shape[1] == C_in
-    plan = tiling((size[0], size[1]), C_in, C_out)
+    plan = tiling(size, C_in, C_out)
     rows = _all_rows(x, plan)
     y = x.new_empty(x.shape[0], *size, C_out)
     winograd_loops.convolve(
@@ -122,7 +119,7 @@ def weight_gradient(x: Tensor, grad: Tensor, offset: Sequence[int]) -> Tensor:
     """∂L/∂W (C_out, C_in, 3, 3) from x (N, C_in, H, W) and ∂L/∂Y (N, C_out, H_out, W_out)."""
     C_in, C_out = x.shape[1], grad.shape[1]
     assert len(x) == len(grad)
-    plan = tiling((grad.shape[2], grad.shape[3]), C_in, C_out)
+    plan = tiling(grad.shape[2:], C_in, C_out)
     rows = _all_rows(x, plan)
     numbers = 36 * plan.panels * C_in * PANEL
     count = min(parts(rows), max(1, MOST_SUMS // numbers))

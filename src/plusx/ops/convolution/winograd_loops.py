@@ -20,6 +20,7 @@ in its own cache. Everything is float32, flat in memory, and goes over channels 
     panels     36 × (⌈C / 16⌉, T, 16), the same in columns of 16 channels (see `plusx.ops.convolution.panels`)
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -57,13 +58,18 @@ class Tiling(NamedTuple):
     """The same for kernels, 36 × (panels, C_in, 16)."""
 
 
-def tiling(size: tuple[int, int], C_in: int, C_out: int) -> Tiling:
+def rows_and_columns(size: Sequence[int]) -> tuple[int, int]:
+    """How many tiles cover an output of this size."""
+    return -(-size[0] // 4), -(-size[1] // 4)
+
+
+def tiling(size: Sequence[int], C_in: int, C_out: int) -> Tiling:
     """Lay out the tiles of an output of this size.
 
     >>> tiling((30, 30), 8, 24)[:5]
     (8, 8, 6, 48, 2)
     """
-    rows, columns = -(-size[0] // 4), -(-size[1] // 4)
+    rows, columns = rows_and_columns(size)
     at_once = max(1, TILES // columns)
     room = -(-at_once * columns // 4) * 4  # `products` takes four rows at a time
     panels = -(-C_out // PANEL)
