@@ -1,44 +1,52 @@
-"""Eight numbers at a time against NumPy, number for number."""
+"""Eight or sixteen numbers at a time against NumPy, number for number."""
 
 import numpy as np
 import pytest
 from numba.core.errors import TypingError
 
-from plusx.ops.lanes import load, noughts, plus_product, spread, store
+from plusx.ops.lanes import EIGHT_LANES, SIXTEEN_LANES, load, noughts, plus_product, spread, store
 from plusx.ops.loops import compiled
+from plusx.ops.parts import Known
 
 HALF = np.float32(0.5)
 
 
 @compiled
-def _calculate(x, y, out):
-    a, b = load(x, 0), load(y, 1)
-    for k, lanes in enumerate((a + b, a - b, a * b, HALF * a - b, spread(y, 2) + noughts())):
-        store(out, 8 * k, lanes)
-    store(out, 40, plus_product(a, b, spread(x, 3)))
+def _calculate(x, y, out, width):
+    a, b, n = load(x, 0, width), load(y, 1, width), len(width)
+    for k, lanes in enumerate((a + b, a - b, a * b, HALF * a - b, spread(y, 2, width) + noughts(width))):
+        store(out, n * k, lanes)
+    store(out, 5 * n, plus_product(a, b, spread(x, 3, width)))
 
 
-@pytest.mark.parametrize("shape", [(12,), (3, 4)])
-def test_operators_equal_numpys(shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("width", [EIGHT_LANES, SIXTEEN_LANES])
+@pytest.mark.parametrize("shape", [(20,), (4, 5)])
+def test_operators_equal_numpys(shape: tuple[int, ...], width: Known) -> None:
     generator = np.random.default_rng(0)
     x, y = (generator.standard_normal(shape, np.float32) for _ in range(2))
-    out = np.full(50, np.float32(7))
-    _calculate(x, y, out)
-    a, b = x.reshape(-1)[:8], y.reshape(-1)[1:9]
-    expected = [a + b, a - b, a * b, a / 2 - b, np.full(8, y.reshape(-1)[2]), a + b * x.reshape(-1)[3]]
-    np.testing.assert_allclose(out[:48].reshape(6, 8), expected, rtol=1e-6, atol=1e-6)
-    assert (out[48:] == 7).all()
+    n = len(width)
+    out = np.full(6 * n + 2, np.float32(7))
+    _calculate(x, y, out, width)
+    a, b = x.reshape(-1)[:n], y.reshape(-1)[1 : n + 1]
+    expected = [a + b, a - b, a * b, a / 2 - b, np.full(n, y.reshape(-1)[2]), a + b * x.reshape(-1)[3]]
+    np.testing.assert_allclose(out[: 6 * n].reshape(6, n), expected, rtol=1e-6, atol=1e-6)
+    assert (out[6 * n :] == 7).all()
 
 
 @compiled
-def _copy(x, out):
-    store(out, 0, load(x, 0))
+def _copy(x, out, width):
+    store(out, 0, load(x, 0, width))
 
 
 @pytest.mark.parametrize("x", [np.zeros(8), np.zeros(16, np.float32)[::2], np.zeros(8, np.uint16)])
 def test_other_arrays_are_refused(x) -> None:
     out = np.zeros(8, np.float32)
     with pytest.raises(TypingError, match="float32 arrays without gaps"):
-        _copy(x, out)
+        _copy(x, out, EIGHT_LANES)
     with pytest.raises(TypingError, match="float32 arrays without gaps"):
-        _copy(out, x)
+        _copy(out, x, EIGHT_LANES)
+
+
+def test_a_width_that_the_compiler_does_not_know_is_refused() -> None:
+    with pytest.raises(TypingError, match="must be `known`"):
+        _copy(np.zeros(8, np.float32), np.zeros(8, np.float32), 8)

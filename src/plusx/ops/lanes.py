@@ -1,48 +1,61 @@
-"""Eight float32 numbers side by side, as compiled loops compute with them: one instruction for all eight.
+"""Several float32 numbers side by side, as compiled loops compute with them: one instruction for all of them.
 
 Most loops leave it to the compiler to find such vectors. Where a loop has to say what stays in the
 processor's registers, it says it with these:
 
-    u = load(x, k)                          # x[k], …, x[k + 7]
-    s = plus_product(s, spread(w, i), u)    # s + w[i] · u, rounded once where the processor can
+    u = load(x, k, EIGHT_LANES)                          # x[k], …, x[k + 7]
+    s = plus_product(s, spread(w, i, EIGHT_LANES), u)    # s + w[i] · u, rounded once where the processor can
     store(y, k, FOUR * u - s)
 
-A processor with vectors of four takes two instructions each. Indices count from an array's first number, and
-nothing checks them. Arrays are float32 and without gaps; others are refused when a loop is compiled.
+How many there are the compiler has to know (`plusx.ops.parts.known`). A processor with shorter vectors takes
+several instructions each. Indices count from an array's first number, and nothing checks them. Arrays are
+float32 and without gaps; others are refused when a loop is compiled.
 """
 
 import operator
 from collections.abc import Callable
 from typing import Any
 
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils
 from numba.core.errors import TypingError
 from numba.extending import intrinsic, models, overload, register_model
 
-WIDTH = 8
-_VECTOR = ir.VectorType(ir.FloatType(), WIDTH)
+from plusx.ops.parts import known
+
+EIGHT_LANES, SIXTEEN_LANES = known(8), known(16)
+MOST_LANES = SIXTEEN_LANES if binding.get_host_cpu_features().get("avx512f") else EIGHT_LANES
+"""The processor's longest vectors."""
 _FLOAT_BYTES = 4
 
 
 class Lanes(types.Type):
-    """The type of eight numbers, inside compiled loops only."""
+    """The type of so many numbers, inside compiled loops only."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
         """Name it."""
-        super().__init__(name="Lanes")
-
-
-LANES = Lanes()
+        self.width = width
+        super().__init__(name=f"Lanes({width})")
 
 
 @register_model(Lanes)
 class _LanesModel(models.PrimitiveModel):
     """They are one vector of the compiler's."""
 
-    def __init__(self, manager: Any, kind: Any) -> None:
-        super().__init__(manager, kind, _VECTOR)
+    def __init__(self, manager: Any, kind: Lanes) -> None:
+        super().__init__(manager, kind, _vector(kind.width))
+
+
+def _vector(width: int) -> Any:
+    return ir.VectorType(ir.FloatType(), width)
+
+
+def _lanes(width: Any) -> Lanes:
+    """The type for a known width."""
+    if not isinstance(width, types.BaseTuple):
+        raise TypingError(f"how many lanes there are must be `known`, not {width}")
+    return Lanes(len(width))
 
 
 def _check(array: Any) -> None:
@@ -55,68 +68,73 @@ def _place(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any
     return builder.gep(context.make_array(kind)(context, builder, array).data, [index])
 
 
-def _eight(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
-    """Where eight numbers from this one on lie."""
-    return builder.bitcast(_place(context, builder, kind, array, index), _VECTOR.as_pointer())
+def _places(width: int, context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
+    """Where so many numbers from this one on lie."""
+    return builder.bitcast(_place(context, builder, kind, array, index), _vector(width).as_pointer())
 
 
-def _spread(builder: Any, number: Any) -> Any:
-    undefined, first = ir.Constant(_VECTOR, ir.Undefined), ir.Constant(ir.IntType(32), 0)
-    everywhere = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH)
+def _spread(builder: Any, number: Any, width: int) -> Any:
+    undefined, first = ir.Constant(_vector(width), ir.Undefined), ir.Constant(ir.IntType(32), 0)
+    everywhere = ir.Constant(ir.VectorType(ir.IntType(32), width), [0] * width)
     return builder.shuffle_vector(builder.insert_element(undefined, number, first), undefined, everywhere)
 
 
 @intrinsic
-def noughts(_: Any) -> Any:
-    """Eight zeros."""
-    return LANES(), lambda context, builder, signature, args: ir.Constant(_VECTOR, None)
+def noughts(_: Any, width: Any) -> Any:
+    """Zeros."""
+    lanes = _lanes(width)
+    return lanes(width), lambda context, builder, signature, args: ir.Constant(_vector(lanes.width), None)
 
 
 @intrinsic
-def load(_: Any, array: Any, index: Any) -> Any:
-    """Eight numbers of a float32 array."""
+def load(_: Any, array: Any, index: Any, width: Any) -> Any:
+    """So many numbers of a float32 array."""
     _check(array)
+    lanes = _lanes(width)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.load(_eight(context, builder, signature.args[0], *args), align=_FLOAT_BYTES)
+        place = _places(lanes.width, context, builder, signature.args[0], *args[:2])
+        return builder.load(place, align=_FLOAT_BYTES)
 
-    return LANES(array, types.intp), generate
+    return lanes(array, types.intp, width), generate
 
 
 @intrinsic
 def store(_: Any, array: Any, index: Any, lanes: Any) -> Any:
-    """Write eight numbers into a float32 array."""
+    """Write them into a float32 array."""
     _check(array)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        place = _eight(context, builder, signature.args[0], *args[:2])
+        place = _places(lanes.width, context, builder, signature.args[0], *args[:2])
         builder.store(args[2], place, align=_FLOAT_BYTES)
         return context.get_dummy_value()
 
-    return types.void(array, types.intp, LANES), generate
+    return types.void(array, types.intp, lanes), generate
 
 
 @intrinsic
-def spread(_: Any, array: Any, index: Any) -> Any:
-    """One number of a float32 array, eight times."""
+def spread(_: Any, array: Any, index: Any, width: Any) -> Any:
+    """One number of a float32 array, so many times."""
     _check(array)
+    lanes = _lanes(width)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _spread(builder, builder.load(_place(context, builder, signature.args[0], *args)))
+        number = builder.load(_place(context, builder, signature.args[0], *args[:2]))
+        return _spread(builder, number, lanes.width)
 
-    return LANES(array, types.intp), generate
+    return lanes(array, types.intp, width), generate
 
 
 @intrinsic
-def plus_product(_: Any, s: Any, a: Any, b: Any) -> Any:
+def plus_product(_: Any, s: Lanes, a: Lanes, b: Lanes) -> Any:
     """s + a · b."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kind = ir.FunctionType(_VECTOR, [_VECTOR] * 3)
-        function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.v{WIDTH}f32")
+        kind = ir.FunctionType(_vector(s.width), [_vector(s.width)] * 3)
+        function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.v{s.width}f32")
         return builder.call(function, [args[1], args[2], args[0]])
 
-    return LANES(LANES, LANES, LANES), generate
+    return s(s, a, b), generate
 
 
 def _operator(python: Callable[[Any, Any], Any], instruction: str) -> None:
@@ -125,14 +143,14 @@ def _operator(python: Callable[[Any, Any], Any], instruction: str) -> None:
     @intrinsic
     def calculate(_: Any, a: Any, b: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            left = args[0] if signature.args[0] == LANES else _spread(builder, args[0])
+            left = args[0] if a == b else _spread(builder, args[0], b.width)
             return getattr(builder, instruction)(left, args[1], flags=("contract",))
 
-        return LANES(a, LANES), generate
+        return b(a, b), generate
 
     @overload(python, inline="always")
     def _(a, b):  # type: ignore[no-untyped-def]  # Numba compares the names with the function's below
-        if b == LANES and a in (LANES, types.float32):
+        if isinstance(b, Lanes) and a in (b, types.float32):
             return lambda a, b: calculate(a, b)  # type: ignore[call-arg]
         return None
 

@@ -1,17 +1,19 @@
 """Products of many float32 matrices, `c[i, j] = Σ_k a[i, k] b[k, j]`, summed in the processor's registers.
 
-An instruction multiplies and adds eight pairs of numbers; reading them must not take longer. Four rows of a
-and sixteen columns of b have 64 sums: eight registers of AVX2's sixteen. Each number that is read serves
-sixteen or four of them, and the processor multiplies about as fast as it can.
+An instruction multiplies and adds eight pairs of numbers, or sixteen; reading them must not take longer. Four
+rows of a and two vectors of columns of b have eight vectors of sums, which the processor's registers hold.
+Each number that is read serves two or four of them, and the processor multiplies about as fast as it can.
 
 b and c lie in panels of 16 columns, (columns / 16, rows, 16): what `_four_rows` reads of b and writes of c is
-one piece of memory. a may lie as it likes.
+one or two pieces of memory. a may lie as it likes.
 """
 
-from plusx.ops.lanes import WIDTH, load, noughts, plus_product, spread, store
+from plusx.ops.lanes import EIGHT_LANES, MOST_LANES, SIXTEEN_LANES, load, noughts, plus_product, spread, store
 from plusx.ops.loops import compiled, inlined
 
-PANEL = 2 * WIDTH
+PANEL = 16
+TWO_PANELS = MOST_LANES == SIXTEEN_LANES
+"""Whether a vector is as wide as a panel: then two panels make two vectors, else the halves of one."""
 
 
 @inlined
@@ -21,26 +23,36 @@ def in_panels(c, row, room):
 
 
 @inlined
-def _four_rows(a, start, row, step, b, panel, length, c, place, add):
-    """Four rows and sixteen columns of a matrix product, in registers until their sums are complete.
+def _four_rows(width, a, start, row, step, b, left, right, length, c, to_left, to_right, add):
+    """Four rows and two vectors of columns of a matrix product, in registers until their sums are complete.
 
-    In memory a[0, 0] is at `start`, the next row `row` further, the next number of a row `step`; b, which is
-    (length, 16), begins at `panel`, and c (4, 16) at `place`.
+    In memory a[0, 0] is at `start`, the next row `row` further, the next number of a row `step`. The vectors
+    of b's first row are at `left` and `right`, those of c's at `to_left` and `to_right`.
     """
-    p0 = q0 = p1 = q1 = p2 = q2 = p3 = q3 = noughts()
+    p0 = q0 = p1 = q1 = p2 = q2 = p3 = q3 = noughts(width)
     for k in range(length):
-        u, v = load(b, panel + PANEL * k), load(b, panel + PANEL * k + WIDTH)
+        u, v = load(b, left + PANEL * k, width), load(b, right + PANEL * k, width)
         at = start + k * step
-        x = spread(a, at)
+        x = spread(a, at, width)
         p0, q0 = plus_product(p0, x, u), plus_product(q0, x, v)
-        x = spread(a, at + row)
+        x = spread(a, at + row, width)
         p1, q1 = plus_product(p1, x, u), plus_product(q1, x, v)
-        x = spread(a, at + 2 * row)
+        x = spread(a, at + 2 * row, width)
         p2, q2 = plus_product(p2, x, u), plus_product(q2, x, v)
-        x = spread(a, at + 3 * row)
+        x = spread(a, at + 3 * row, width)
         p3, q3 = plus_product(p3, x, u), plus_product(q3, x, v)
-    for k, sums in enumerate((p0, q0, p1, q1, p2, q2, p3, q3)):
-        store(c, place + WIDTH * k, load(c, place + WIDTH * k) + sums if add else sums)
+    for k, (p, q) in enumerate(((p0, q0), (p1, q1), (p2, q2), (p3, q3))):
+        store(c, to_left + PANEL * k, load(c, to_left + PANEL * k, width) + p if add else p)
+        store(c, to_right + PANEL * k, load(c, to_right + PANEL * k, width) + q if add else q)
+
+
+@inlined
+def _all_rows(width, rows, length, a, start, a_at, b, left, next_b, c, to, next_c, add):
+    """The same for all rows; the second vector is `next_b` behind the first in b, and `next_c` in c."""
+    _, row, step = a_at
+    for k in range(0, rows, 4):
+        first, place = start + k * row, to + k * PANEL
+        _four_rows(width, a, first, row, step, b, left, left + next_b, length, c, place, place + next_c, add)
 
 
 @compiled
@@ -51,11 +63,13 @@ def products(sides, a, a_at, b, b_at, c, c_at, add):
     written. `a_at` says how far apart the matrices, rows and numbers of a lie; `b_at` and `c_at` how far
     matrices and panels.
     """
-    (matrices, rows, panels, length), (a_matrix, row, step) = sides, a_at
-    (b_matrix, b_panel), (c_matrix, c_panel) = b_at, c_at
+    (matrices, rows, panels, length), (b_matrix, b_panel), (c_matrix, c_panel) = sides, b_at, c_at
+    in_pairs = panels // 2 * 2 if TWO_PANELS else 0
     for m in range(matrices):
-        for panel in range(panels):
-            begin, place = m * b_matrix + panel * b_panel, m * c_matrix + panel * c_panel
-            for k in range(0, rows, 4):
-                start = m * a_matrix + k * row
-                _four_rows(a, start, row, step, b, begin, length, c, place + k * PANEL, add)
+        start, first, place = m * a_at[0], m * b_matrix, m * c_matrix
+        for panel in range(0, in_pairs, 2):
+            left, to = first + panel * b_panel, place + panel * c_panel
+            _all_rows(SIXTEEN_LANES, rows, length, a, start, a_at, b, left, b_panel, c, to, c_panel, add)
+        for panel in range(in_pairs, panels):
+            left, to = first + panel * b_panel, place + panel * c_panel
+            _all_rows(EIGHT_LANES, rows, length, a, start, a_at, b, left, 8, c, to, 8, add)

@@ -34,7 +34,7 @@ from torch.nn import functional as F
 from plusx.ops.convolution import winograd_loops
 from plusx.ops.convolution.panels import PANEL
 from plusx.ops.convolution.winograd_loops import Tiling, rows_and_columns, tiling
-from plusx.ops.lanes import WIDTH
+from plusx.ops.lanes import EIGHT_LANES
 from plusx.ops.loops import as_pictures, layout_of
 from plusx.ops.parts import parts
 
@@ -74,7 +74,7 @@ def suits(
         and tuple(kernel_size) == (3, 3)
         and {*stride, *dilation, groups} == {1}
         and all(0 <= o <= 2 for o in offset)
-        and x.shape[1] % WIDTH == C_out % WIDTH == 0
+        and x.shape[1] % len(EIGHT_LANES) == C_out % len(EIGHT_LANES) == 0
         and x.shape[0] * tiles >= FEW_TILES
         and 36 * tiles <= 0.45 * 9 * size[0] * size[1]
     )

@@ -26,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 
 from plusx.ops.convolution.panels import PANEL, in_panels, products
-from plusx.ops.lanes import WIDTH, load, noughts, store
+from plusx.ops.lanes import EIGHT_LANES, load, noughts, store
 from plusx.ops.loops import compiled, inlined
 from plusx.ops.parts import in_parts
 
@@ -80,8 +80,9 @@ def tiling(size: Sequence[int], C_in: int, C_out: int) -> Tiling:
 
 
 @inlined
-def _input_transform(a, b, c, d, e, f):
+def _input_transform(taken):
     """Bᵀ (a, b, c, d, e, f). The values at 1 and −1 share their even and odd terms, as those at 2 and −2."""
+    a, b, c, d, e, f = taken
     even, odd = e - FOUR * c, d - FOUR * b
     even_2, odd_2 = e - c, TWO * (d - b)
     first, last = FOUR * a - FIVE * c + e, FOUR * b - FIVE * d + f
@@ -89,16 +90,18 @@ def _input_transform(a, b, c, d, e, f):
 
 
 @inlined
-def _gradient_transform(a, b, c, d):
+def _gradient_transform(taken):
     """A (a, b, c, d): the polynomial a + b·t + c·t² + d·t³ at 0, ±1, ±2 and ∞."""
+    a, b, c, d = taken
     even, odd = a + c, b + d
     even_2, odd_2 = a + FOUR * c, TWO * (b + FOUR * d)
     return a, even + odd, even - odd, even_2 + odd_2, even_2 - odd_2, d
 
 
 @inlined
-def _output_transform(a, b, c, d, e, f):
+def _output_transform(taken):
     """Aᵀ (a, b, c, d, e, f)."""
+    a, b, c, d, e, f = taken
     sums, sums_2 = b + c, d + e
     differences, differences_2 = b - c, d - e
     return (
@@ -110,8 +113,30 @@ def _output_transform(a, b, c, d, e, f):
 
 
 @inlined
-def _load_if(inside, x, index):
-    return load(x, index) if inside else noughts()
+def _six(x, at, step, width):
+    return (
+        load(x, at, width),
+        load(x, at + step, width),
+        load(x, at + 2 * step, width),
+        load(x, at + 3 * step, width),
+        load(x, at + 4 * step, width),
+        load(x, at + 5 * step, width),
+    )
+
+
+@inlined
+def _four(x, at, step, width):
+    return (
+        load(x, at, width),
+        load(x, at + step, width),
+        load(x, at + 2 * step, width),
+        load(x, at + 3 * step, width),
+    )
+
+
+@inlined
+def _load_if(inside, x, index, width):
+    return load(x, index, width) if inside else noughts(width)
 
 
 @compiled
@@ -121,31 +146,24 @@ def _input_tiles(x, size, offset, n, row, plan, at, half, tiles):
     line, padded = width * C, (4 * plan.columns + 2) * C
     y = 4 * row - top
     start = (n * height + y) * line
-    for p in range(0, min(line, padded - left * C), WIDTH):
-        found = _input_transform(
-            _load_if(0 <= y < height, x, start + p),
-            _load_if(0 <= y + 1 < height, x, start + line + p),
-            _load_if(0 <= y + 2 < height, x, start + 2 * line + p),
-            _load_if(0 <= y + 3 < height, x, start + 3 * line + p),
-            _load_if(0 <= y + 4 < height, x, start + 4 * line + p),
-            _load_if(0 <= y + 5 < height, x, start + 5 * line + p),
+    for p in range(0, min(line, padded - left * C), 8):
+        taken = (
+            _load_if(0 <= y < height, x, start + p, EIGHT_LANES),
+            _load_if(0 <= y + 1 < height, x, start + line + p, EIGHT_LANES),
+            _load_if(0 <= y + 2 < height, x, start + 2 * line + p, EIGHT_LANES),
+            _load_if(0 <= y + 3 < height, x, start + 3 * line + p, EIGHT_LANES),
+            _load_if(0 <= y + 4 < height, x, start + 4 * line + p, EIGHT_LANES),
+            _load_if(0 <= y + 5 < height, x, start + 5 * line + p, EIGHT_LANES),
         )
-        for i, lanes in enumerate(found):
+        for i, lanes in enumerate(_input_transform(taken)):
             store(half, i * padded + left * C + p, lanes)
     matrix, tile, _ = plan.tiles_at
     for column in range(plan.columns):
         for i in range(6):
-            for c in range(0, C, WIDTH):
+            for c in range(0, C, 8):
                 p = i * padded + 4 * column * C + c
-                found = _input_transform(
-                    load(half, p),
-                    load(half, p + C),
-                    load(half, p + 2 * C),
-                    load(half, p + 3 * C),
-                    load(half, p + 4 * C),
-                    load(half, p + 5 * C),
-                )
-                for j, lanes in enumerate(found):
+                taken = _six(half, p, C, EIGHT_LANES)
+                for j, lanes in enumerate(_input_transform(taken)):
                     store(tiles, (6 * i + j) * matrix + (at + column) * tile + c, lanes)
 
 
@@ -156,25 +174,23 @@ def _gradient_panels(grad, size, n, row, plan, at, half, panels):
     line, padded = width * C, 4 * plan.columns * C
     y = 4 * row
     start = (n * height + y) * line
-    for p in range(0, line, WIDTH):
-        found = _gradient_transform(
-            load(grad, start + p),
-            _load_if(y + 1 < height, grad, start + line + p),
-            _load_if(y + 2 < height, grad, start + 2 * line + p),
-            _load_if(y + 3 < height, grad, start + 3 * line + p),
+    for p in range(0, line, 8):
+        taken = (
+            load(grad, start + p, EIGHT_LANES),
+            _load_if(y + 1 < height, grad, start + line + p, EIGHT_LANES),
+            _load_if(y + 2 < height, grad, start + 2 * line + p, EIGHT_LANES),
+            _load_if(y + 3 < height, grad, start + 3 * line + p, EIGHT_LANES),
         )
-        for i, lanes in enumerate(found):
+        for i, lanes in enumerate(_gradient_transform(taken)):
             store(half, i * padded + p, lanes)
     matrix, _ = plan.panels_at
     for column in range(plan.columns):
         for i in range(6):
-            for c in range(0, C, WIDTH):
+            for c in range(0, C, 8):
                 p = i * padded + 4 * column * C + c
-                found = _gradient_transform(
-                    load(half, p), load(half, p + C), load(half, p + 2 * C), load(half, p + 3 * C)
-                )
+                taken = _four(half, p, C, EIGHT_LANES)
                 to = in_panels(c, at + column, plan.room)
-                for j, lanes in enumerate(found):
+                for j, lanes in enumerate(_gradient_transform(taken)):
                     store(panels, (6 * i + j) * matrix + to, lanes)
 
 
@@ -187,33 +203,19 @@ def _output_pixels(panels, bias, n, row, plan, at, columns_done, y, size):
     height, width, C = size
     matrix, _ = plan.panels_at
     for column in range(plan.columns):
-        for c in range(0, C, WIDTH):
+        for c in range(0, C, 8):
             p = in_panels(c, at + column, plan.room)
             for j in range(6):
-                found = _output_transform(
-                    load(panels, p + j * matrix),
-                    load(panels, p + (6 + j) * matrix),
-                    load(panels, p + (12 + j) * matrix),
-                    load(panels, p + (18 + j) * matrix),
-                    load(panels, p + (24 + j) * matrix),
-                    load(panels, p + (30 + j) * matrix),
-                )
-                for i, lanes in enumerate(found):
-                    store(columns_done, (6 * i + j) * WIDTH, lanes)
+                taken = _six(panels, p + j * matrix, 6 * matrix, EIGHT_LANES)
+                for i, lanes in enumerate(_output_transform(taken)):
+                    store(columns_done, (6 * i + j) * 8, lanes)
             for i in range(min(4, height - 4 * row)):
-                p = 6 * i * WIDTH
-                found = _output_transform(
-                    load(columns_done, p),
-                    load(columns_done, p + WIDTH),
-                    load(columns_done, p + 2 * WIDTH),
-                    load(columns_done, p + 3 * WIDTH),
-                    load(columns_done, p + 4 * WIDTH),
-                    load(columns_done, p + 5 * WIDTH),
-                )
+                p = 6 * i * 8
+                taken = _six(columns_done, p, 8, EIGHT_LANES)
                 to = ((n * height + 4 * row + i) * width + 4 * column) * C + c
-                for j, lanes in enumerate(found):
+                for j, lanes in enumerate(_output_transform(taken)):
                     if 4 * column + j < width:
-                        store(y, to + j * C, lanes + load(bias, c))
+                        store(y, to + j * C, lanes + load(bias, c, EIGHT_LANES))
 
 
 @compiled
@@ -221,7 +223,7 @@ def _convolve(part, all_rows, x, size, offset, kernels, bias, plan, y, out_size)
     _, first, end = part
     tiles, panels = _room(36 * plan.tiles_at[0]), _room(36 * plan.panels_at[0])
     half = np.zeros(6 * (4 * plan.columns + 2) * size[2], np.float32)
-    columns_done = _room(4 * 6 * WIDTH)
+    columns_done = _room(4 * 6 * 8)
     for begin in range(first, end, plan.at_once):
         some = min(plan.at_once, end - begin)
         for k in range(some):
