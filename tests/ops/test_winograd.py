@@ -94,11 +94,11 @@ def test_little_work_does_not_pay() -> None:
     x, size = torch.empty(200, 64, 16, 16).contiguous(memory_format=torch.channels_last), (16, 16)
     assert winograd.pays(x, 64, size)
     assert not winograd.pays(x[:7], 64, size)  # 112 tiles
-    few = x[:, :16].contiguous(memory_format=torch.channels_last)
-    assert winograd.pays(few, 16, size)
+    few = x[:, :24].contiguous(memory_format=torch.channels_last)
+    assert winograd.pays(few, 24, size)
     assert not winograd.pays(few, 8, size)
-    assert not winograd.pays(few.contiguous(), 16, size)  # they have to be rearranged first
-    assert not winograd.pays(few[:30], 16, size)  # 480 tiles, 256 products a tile and element
+    assert not winograd.pays(few.contiguous(), 24, size)  # they have to be rearranged first
+    assert not winograd.pays(few[:28], 24, size)  # 448 tiles, 576 products a tile and element
 
 
 def test_the_same_bits_each_time() -> None:

@@ -34,14 +34,15 @@ from torch.nn import functional as F
 from plusx.ops.convolution import winograd_loops
 from plusx.ops.convolution.panels import PANEL
 from plusx.ops.convolution.winograd_loops import Tiling, rows_and_columns, tiling
-from plusx.ops.lanes import EIGHT_LANES
+from plusx.ops.lanes import EIGHT_LANES, MOST_LANES, SIXTEEN_LANES
 from plusx.ops.loops import as_pictures, layout_of
 from plusx.ops.parts import parts
 
 FEW_TILES = 64
 """With fewer tiles than this the transformed kernels are hardly used."""
-MIN_WEIGHTS, MIN_TILES, MIN_WORK = 16 * 16, 128, 2**18
-"""With fewer C_in · C_out, tiles, or both multiplied, PyTorch's kernel is faster."""
+MIN_WEIGHTS, MIN_TILES = (24 * 24, 256) if MOST_LANES == SIXTEEN_LANES else (16 * 16, 128)
+MIN_WORK = 2**18
+"""With fewer C_in · C_out, tiles, or both multiplied, PyTorch's kernel is faster, with AVX512 sooner."""
 MOST_SUMS = 2**26
 """Sums of the kernel's gradient that threads keep at most; each has its own."""
 MIN_CONTIGUOUS_WEIGHTS = 32 * 32

@@ -21,26 +21,11 @@ def _larger(new, place, value, holder):
 
 @inlined
 def _take_larger(pixels, first, best, won):
-    """Compare pixels (count, C), which are number `first` and on, with the best so far.
-
-    Four at a time: the best are read and written once for all of them. The last of all may come up again.
-    """
-    last = len(pixels) - 1
-    for p in range(0, len(pixels), 4):
-        p1, p2, p3 = min(p + 1, last), min(p + 2, last), min(p + 3, last)
-        a, b, c, d = pixels[p], pixels[p1], pixels[p2], pixels[p3]
-        at, at1, at2, at3 = (
-            np.int32(first + p),
-            np.int32(first + p1),
-            np.int32(first + p2),
-            np.int32(first + p3),
-        )
+    """Compare pixels (count, C), which are number `first` and on, with the best so far."""
+    for p in range(len(pixels)):
+        pixel, place = pixels[p], np.int32(first + p)
         for k in range(len(best)):
-            value, holder = best[k], won[k]
-            value, holder = _larger(wide(a[k]), at, value, holder)
-            value, holder = _larger(wide(b[k]), at1, value, holder)
-            value, holder = _larger(wide(c[k]), at2, value, holder)
-            best[k], won[k] = _larger(wide(d[k]), at3, value, holder)
+            best[k], won[k] = _larger(wide(pixel[k]), place, best[k], won[k])
 
 
 @compiled
