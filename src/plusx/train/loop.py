@@ -211,12 +211,12 @@ class Trainer:
             The seconds it took: many in a fresh environment, later those of a step, since the code is kept.
         """
         began = time.perf_counter()
-        rehearsal = copy.deepcopy(self.model).train()
-        pictures = self.minibatches.sample(self.recipe.training.batch_size // self.processes.count)
+        training = self.recipe.training
+        rehearsal = PlainStep(copy.deepcopy(self.model).train(), [], self.precision, training.label_smoothing)
+        pictures = self.minibatches.sample(training.batch_size // self.processes.count)
         labels = torch.zeros(len(pictures), dtype=torch.int64, device=self.device)
-        cast = torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32)
-        with cast, gpu.prefer_kernels(self.recorded):
-            ops.cross_entropy(rehearsal(pictures), labels).backward()
+        with gpu.prefer_kernels(self.recorded):
+            rehearsal(pictures, labels, share=1)
         return time.perf_counter() - began
 
     def _train_epoch(self) -> None:
