@@ -8,24 +8,18 @@ import numpy as np
 
 from plusx.ops.loops import compiled, inlined, narrow, reordering, wide
 from plusx.ops.parts import in_parts
+from plusx.ops.pooling.larger import larger
 
 BLOCK = 256  # so many pixels of a plane are turned over at a time
 
 
 @inlined
-def _larger(new, place, value, holder):
-    """NaN counts as the largest, the last of several; among equal numbers the first."""
-    larger = (new > value) | (new != new)
-    return new if larger else value, place if larger else holder
-
-
-@inlined
-def _take_larger(pixels, first, best, won):
+def _keep_larger(pixels, first, best, won):
     """Compare pixels (count, C), which are number `first` and on, with the best so far."""
     for p in range(len(pixels)):
         pixel, place = pixels[p], np.int32(first + p)
         for k in range(len(best)):
-            best[k], won[k] = _larger(wide(pixel[k]), place, best[k], won[k])
+            best[k], won[k] = larger(wide(pixel[k]), place, best[k], won[k])
 
 
 @compiled
@@ -36,7 +30,7 @@ def _max_forward(part, x, C, lowest, y, winner):
     for n in range(first, end):
         best[:] = lowest
         winner[n] = 0
-        _take_larger(x[n].reshape(pixels, C), 0, best, winner[n])
+        _keep_larger(x[n].reshape(pixels, C), 0, best, winner[n])
         for k in range(C):
             y[n, k] = narrow(best[k], y[n, k])
 
@@ -85,7 +79,7 @@ def _plane_max_forward(part, x, lowest, y, winner):
                 plane = planes[k, begin : begin + count]
                 for p in range(count):
                     turned[np.uintp(p), np.uintp(k)] = wide(plane[p])
-            _take_larger(turned[:count], begin, best, won)
+            _keep_larger(turned[:count], begin, best, won)
         for k in range(len(planes)):
             y[n + k] = narrow(best[k], y[n + k])
             winner[n + k] = won[k]

@@ -13,6 +13,7 @@ import numpy as np
 
 from plusx.ops.loops import UNROLLED, compiled, inlined, narrow, wide, windows_over
 from plusx.ops.parts import in_parts
+from plusx.ops.pooling.larger import larger
 
 
 @inlined
@@ -22,32 +23,22 @@ def _whole(x, n, begin, down, right, C, K_h, K_w, y, winner, at):
         for i in range(K_h):
             for j in range(K_w):
                 new = x[n, np.uintp(begin + i * down + j * right + k)]
-                larger = (wide(new) > wide(largest)) | (wide(new) != wide(new))
-                largest = new if larger else largest
-                holder = np.int32(i * K_w + j) if larger else holder
+                largest, holder = larger(new, np.int32(i * K_w + j), largest, holder)
         y[n, np.uintp(at + k)] = largest
         winner[n, np.uintp(at + k)] = holder
 
 
 @inlined
-def _take_first(a, b, tap_a, tap_b, best, won):
+def _keep_larger_of_two(a, b, tap_a, tap_b, best, won):
     for k in range(len(best)):
-        old, new = a[k], b[k]
-        larger = (wide(new) > wide(old)) | (wide(new) != wide(new))
-        best[k] = new if larger else old
-        won[k] = tap_b if larger else tap_a
+        best[k], won[k] = larger(b[k], tap_b, a[k], tap_a)
 
 
 @inlined
-def _take_larger(a, b, tap_a, tap_b, best, won):
+def _keep_larger_of_three(a, b, tap_a, tap_b, best, won):
     for k in range(len(best)):
-        new, newer, old, holder = a[k], b[k], best[k], won[k]
-        larger = (wide(new) > wide(old)) | (wide(new) != wide(new))
-        old = new if larger else old
-        holder = tap_a if larger else holder
-        larger = (wide(newer) > wide(old)) | (wide(newer) != wide(newer))
-        best[k] = newer if larger else old
-        won[k] = tap_b if larger else holder
+        value, holder = larger(a[k], tap_a, best[k], won[k])
+        best[k], won[k] = larger(b[k], tap_b, value, holder)
 
 
 @inlined
@@ -110,9 +101,9 @@ def _forward(part, x, C, size, geometry, K, first_taps, lowest, y, winner):
                     other = min(m + 1, found - 1)  # the last one may meet itself
                     a, b = x[n, places[m] : places[m] + C], x[n, places[other] : places[other] + C]
                     if m == 0:
-                        _take_first(a, b, tap[m], tap[other], best, won)
+                        _keep_larger_of_two(a, b, tap[m], tap[other], best, won)
                     else:
-                        _take_larger(a, b, tap[m], tap[other], best, won)
+                        _keep_larger_of_three(a, b, tap[m], tap[other], best, won)
 
 
 @compiled

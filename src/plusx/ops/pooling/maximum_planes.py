@@ -2,18 +2,10 @@
 
 import numpy as np
 
-from plusx.ops.loops import compiled, inlined, narrow, wide
+from plusx.ops.loops import compiled, narrow, wide
 from plusx.ops.parts import in_parts
+from plusx.ops.pooling.larger import keep_larger, larger
 from plusx.ops.pooling.planes import take_apart
-
-
-@inlined
-def _take_larger(pixels, best, won, tap):
-    for t in range(len(best)):
-        new, old, holder = pixels[t], best[t], won[t]
-        larger = (new > old) | (new != new)
-        best[t] = new if larger else old
-        won[t] = tap if larger else holder
 
 
 @compiled
@@ -33,7 +25,7 @@ def _forward(part, x, planes, first_taps, lowest, y, winner):
             for k in range(len(windows)):
                 won[np.uintp(windows[k] + g * step)] = first_taps[k]
         for tap in range(len(shifts)):
-            _take_larger(field[shifts[tap] :], best, won, np.int32(tap))
+            keep_larger(field[shifts[tap] :], np.int32(tap), best, won)
         for g in range(count):
             for k in range(len(windows)):
                 at = np.uintp(windows[k] + g * step)
@@ -86,9 +78,7 @@ def _forward_tiled(part, x, W, K, y, winner):
                 for i in range(K_h):
                     for j in range(K_w):
                         new = rows[np.uintp(i * W) + np.uintp(q * K_w + j)]
-                        larger = (wide(new) > wide(largest)) | (wide(new) != wide(new))
-                        largest = new if larger else largest
-                        holder = np.int32(i * K_w + j) if larger else holder
+                        largest, holder = larger(new, np.int32(i * K_w + j), largest, holder)
                 best[q] = largest
                 won[q] = holder
 
