@@ -17,27 +17,12 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-import plusx.ops
 from plusx.train import load_recipe
 from plusx.train.recipe import to_toml
 
 # How long an example takes depends on who else uses the machine; no test is about that.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
-
-OPS = Path(plusx.ops.__file__).parent
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Forget machine code older than a source: Numba misses a change in an inlined helper elsewhere."""
-    if hasattr(config, "workerinput"):  # the process that started this one has done it
-        return
-    kept = [*OPS.rglob("*.nbi"), *OPS.rglob("*.nbc")]
-    sources = max(path.stat().st_mtime for path in OPS.rglob("*.py"))
-    if any(path.stat().st_mtime < sources for path in kept):
-        for path in kept:
-            path.unlink(missing_ok=True)
-
 
 VOID = {"meta", "link", "source", "img", "br"}
 

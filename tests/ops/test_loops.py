@@ -1,5 +1,8 @@
 """bfloat16 in compiled loops, and who gets them."""
 
+import importlib.util
+from pathlib import Path
+
 import numpy as np
 import torch
 from numba import njit
@@ -35,3 +38,20 @@ def test_loops_serve_plain_tensors_on_the_processor_only() -> None:
     assert not loops.serve(torch.zeros(2, device="meta"))
     with torch._subclasses.FakeTensorMode():
         assert not loops.serve(torch.zeros(2))
+
+
+def test_a_loop_is_compiled_anew_when_another_source_has_changed(tmp_path: Path, monkeypatch) -> None:
+    source = tmp_path / "kept_loop.py"
+    source.write_text("from plusx.ops.loops import compiled\n\n@compiled\ndef double(x):\n    return 2 * x\n")
+
+    def found_on_disk(sources: str) -> bool:
+        monkeypatch.setattr(loops, "_sources", lambda: sources)
+        spec = importlib.util.spec_from_file_location("kept_loop", source)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        assert module.double(4) == 8
+        return bool(module.double.stats.cache_hits)
+
+    assert [found_on_disk(sources) for sources in ("a", "a", "b", "b")] == [False, True, False, True]

@@ -1,10 +1,21 @@
 """Products in panels against NumPy's, in all the ways that Winograd's convolution asks for them."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numba import njit
 
+from plusx.ops.convolution import panels as module
 from plusx.ops.convolution.panels import PANEL, in_panels, products
+
+
+@pytest.fixture(scope="module", params=[False, True])
+def multiply(request):
+    """`products`, compiled for vectors of eight and for vectors of sixteen, whatever this processor has."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "TWO_PANELS", request.param)
+        yield njit(products.py_func)
 
 
 def in_columns(b: np.ndarray) -> np.ndarray:
@@ -21,7 +32,7 @@ def in_columns(b: np.ndarray) -> np.ndarray:
     add=st.booleans(),
     gap=st.integers(0, 5),
 )
-def test_products_equal_numpys(matrices, rows, panels, length, transposed, add, gap) -> None:
+def test_products_equal_numpys(multiply, matrices, rows, panels, length, transposed, add, gap) -> None:
     generator = np.random.default_rng(0)
     room = -(-rows // 4) * 4
     a = generator.standard_normal((matrices, room, length + gap), np.float32)
@@ -37,7 +48,7 @@ def test_products_equal_numpys(matrices, rows, panels, length, transposed, add, 
         (c[0].size, room * PANEL),
     )
     sides = (matrices, rows, panels, length)
-    products(sides, stored.reshape(-1), a_at, in_columns(b).reshape(-1), b_at, c.reshape(-1), c_at, add)
+    multiply(sides, stored.reshape(-1), a_at, in_columns(b).reshape(-1), b_at, c.reshape(-1), c_at, add)
     truth = in_columns(a[:, :rows, :length].astype(np.float64) @ b)
     expected = truth + (before[:, :panels, :rows] if add else 0)
     np.testing.assert_allclose(c[:, :panels, :rows], expected, rtol=1e-4, atol=1e-4)

@@ -83,7 +83,8 @@ def test_global_pooling(pool, compiled, monkeypatch) -> None:
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_global_maxima_equal_torchs_for_any_shape_dtype_and_layout(data) -> None:
-    N, C, H, W = (data.draw(st.integers(1, most)) for most in (5, 9, 25, 25))
+    N, H, W = (data.draw(st.integers(1, most)) for most in (5, 25, 25))
+    C = data.draw(st.sampled_from([1, 3, 8, 33]))
     dtype = data.draw(st.sampled_from([torch.float32, torch.float64, torch.bfloat16]))
     layout = data.draw(st.sampled_from([torch.contiguous_format, torch.channels_last]))
     special = data.draw(st.sampled_from([0.0, torch.nan, torch.inf, -torch.inf]))
@@ -118,7 +119,8 @@ def test_maxima_of_tiles_in_rows_of_any_length(vectors, W, dtype, monkeypatch) -
 @settings(max_examples=80, deadline=None)
 @given(data=st.data())
 def test_handmade_equals_torch_for_any_shape_dtype_and_layout(data) -> None:
-    N, C, H, W = (data.draw(st.integers(low, high)) for low, high in ((0, 3), (1, 3), (1, 9), (1, 9)))
+    N, H, W = (data.draw(st.integers(low, high)) for low, high in ((0, 3), (1, 9), (1, 9)))
+    C = data.draw(st.sampled_from([1, 3, 8, 33]))
     K = data.draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
     s = data.draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
     d = data.draw(st.tuples(st.integers(1, 2), st.integers(1, 2)))
@@ -159,6 +161,29 @@ def test_handmade_equals_torch_for_any_shape_dtype_and_layout(data) -> None:
         grad = torch.randint(-3, 4, y.shape, generator=generator).to(dtype)
         (got,), (truth,) = torch.autograd.grad(y, a, grad), torch.autograd.grad(expected, b, grad.double())
         torch.testing.assert_close(got, truth.to(dtype))
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(("K", "s", "size"), [((5, 5), 2, 21), ((15, 17), 6, 40), ((16, 16), 6, 40)])
+def test_windows_of_many_taps(K, s, size, layout) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(-9, 10, (2, 3, size, size), generator=generator).float()
+    a, b = (x.clone().contiguous(memory_format=layout).requires_grad_() for _ in range(2))
+    y, expected = ops.max_pool2d(a, K, s, engine="handmade"), F.max_pool2d(b, K, s)
+    torch.testing.assert_close(y, expected, rtol=0, atol=0)
+    grad = torch.randint(-9, 10, y.shape, generator=generator).float()
+    mine, theirs = torch.autograd.grad(y, a, grad)[0], torch.autograd.grad(expected, b, grad)[0]
+    torch.testing.assert_close(mine, theirs, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("size", [(1, 5), (5, 1), (1, 1)])
+def test_a_window_that_steps_over_the_picture_sends_its_gradient_nowhere(size, layout) -> None:
+    x = torch.ones(2, 3, *size).contiguous(memory_format=layout).requires_grad_()
+    y = ops.max_pool2d(x, (2, 2), 1, 1, 2, engine="handmade")
+    assert y.isneginf().any()
+    (grad,) = torch.autograd.grad(y, x, torch.ones_like(y))
+    assert grad.sum() == y.isfinite().sum()
 
 
 def test_ties_go_to_the_first_and_nan_passes() -> None:

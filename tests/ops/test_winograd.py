@@ -85,18 +85,23 @@ def test_what_it_cannot_do_goes_another_way() -> None:
     assert not winograd.suits(x, 20, (3, 3), size, ones, ones, ones, 1)
     assert winograd.suits(x[:4], 64, (3, 3), size, ones, ones, ones, 1)
     assert not winograd.suits(x[:3], 64, (3, 3), size, ones, ones, ones, 1)  # 48 tiles
-    # A tile on a 2×2 map computes 16 pixels for 4.
-    assert not winograd.suits(x[..., :2, :2], 64, (3, 3), (2, 2), ones, ones, ones, 1)
+    # A tile computes 16 pixels; on a 2×2 map 4 of them count, on 3×3 9, and four tiles on 5×5 25 of 64.
+    for side, served in ((2, False), (3, True), (5, False), (6, True)):
+        few = x[..., :side, :side]
+        assert winograd.suits(few, 64, (3, 3), (side, side), ones, ones, ones, 1) == served
     assert not winograd.suits(x.to("meta"), 64, (3, 3), size, ones, ones, ones, 1)
 
 
-def test_little_work_does_not_pay() -> None:
+@pytest.mark.parametrize(("weights", "tiles"), [(16 * 16, 128), (24 * 24, 256)])
+def test_little_work_does_not_pay(weights, tiles, monkeypatch) -> None:
+    monkeypatch.setattr(winograd, "MIN_WEIGHTS", weights)
+    monkeypatch.setattr(winograd, "MIN_TILES", tiles)
     x, size = torch.empty(200, 64, 16, 16).contiguous(memory_format=torch.channels_last), (16, 16)
-    assert winograd.pays(x, 64, size)
-    assert not winograd.pays(x[:7], 64, size)  # 112 tiles
+    assert winograd.pays(x[: tiles // 16], 64, size)
+    assert not winograd.pays(x[: tiles // 16 - 1], 64, size)
     few = x[:, :24].contiguous(memory_format=torch.channels_last)
-    assert winograd.pays(few, 24, size)
-    assert not winograd.pays(few, 8, size)
+    assert winograd.pays(few, weights // 24 + 1, size)
+    assert not winograd.pays(few, weights // 24 - 1, size)
     assert not winograd.pays(few.contiguous(), 24, size)  # they have to be rearranged first
     assert not winograd.pays(few[:28], 24, size)  # 448 tiles, 576 products a tile and element
 

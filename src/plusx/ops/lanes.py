@@ -26,7 +26,7 @@ from plusx.ops.parts import known
 
 EIGHT_LANES, SIXTEEN_LANES = known(8), known(16)
 MOST_LANES = SIXTEEN_LANES if binding.get_host_cpu_features().get("avx512f") else EIGHT_LANES
-"""The processor's longest vectors."""
+"""The processor's longest vectors, or eight numbers in two of them."""
 _FLOAT_BYTES = 4
 
 

@@ -3,6 +3,9 @@
 A bfloat16 is the upper half of a float32. Loops receive it as uint16; `wide` and `narrow` go there and back.
 """
 
+import functools
+import hashlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -60,13 +63,32 @@ def compiled(function: Any) -> Any:
 
     A product and the sum after it may become one instruction; nothing else is reordered.
     """
-    return njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})(function)
+    return _kept(njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})(function))
 
 
 def reordering(function: Any) -> Any:
     """The same for sums that may be taken in any order, so that several numbers are added at a time."""
     fastmath = {"contract", "reassoc"}
-    return njit(nogil=True, cache=True, error_model="numpy", fastmath=fastmath)(function)
+    return _kept(njit(nogil=True, cache=True, error_model="numpy", fastmath=fastmath)(function))
+
+
+def _kept(loop: Any) -> Any:
+    """Compile anew when any source of `plusx.ops` changes: Numba asks for the loop's own file only.
+
+    What it inlines comes from others, and a new release may have changed those.
+    """
+    file = loop._cache._cache_file
+    file._source_stamp = (file._source_stamp, _sources())
+    return loop
+
+
+@functools.lru_cache(maxsize=1)
+def _sources() -> str:
+    """A digest of all sources of `plusx.ops`."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def inlined(function: Any) -> Any:

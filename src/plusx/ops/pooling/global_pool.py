@@ -13,17 +13,21 @@ from plusx.ops import loops
 from plusx.ops.loops import layout_of
 from plusx.ops.parts import parts
 from plusx.ops.pooling import global_loops
+from plusx.ops.pooling.ways import loops_serve
 from plusx.ops.pooling.windows import empty
 from plusx.ops.shape import Pair
 
 
 class GlobalMaxPool(torch.autograd.Function):
-    """`y = max over all pixels of a feature map`; the gradient goes to the pixel that holds it, the first."""
+    """`y = max over all pixels of a feature map`; the gradient goes to the pixel that holds it, the first.
+
+    Of several NaN it is the last by loops, as in torch, and the first elsewhere.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         """Look each map's winner up."""
-        if loops.serve(x):
+        if loops_serve(x):
             y, winner = _largest(x)
         else:
             flat = x.flatten(2)
@@ -49,7 +53,7 @@ class Place(torch.autograd.Function):
         """Write each map once."""
         ctx.save_for_backward(winner)
         dx = empty(grad, size, grad.dtype, layout)
-        if loops.serve(grad):
+        if loops_serve(dx):
             _place(grad, winner, dx, layout)
             return dx
         return dx.zero_().flatten(2).scatter(2, winner.long(), grad[..., 0]).view(dx.shape)

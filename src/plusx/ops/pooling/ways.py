@@ -10,6 +10,8 @@ from plusx.ops.pooling.windows import Geometry
 
 MOST_TAPS = 64
 """A Triton kernel writes the taps of a window out, one after the other."""
+MOST_PIXELS = 2**31 - 1
+"""Compiled loops count the pixels of a picture in 32 bits."""
 
 
 def way_for(x: Tensor, geometry: Geometry) -> ModuleType:
@@ -23,4 +25,16 @@ def way_for(x: Tensor, geometry: Geometry) -> ModuleType:
         from plusx.ops.pooling import on_gpu  # Triton is not everywhere
 
         return on_gpu
-    return in_loops if loops.serve(x) else by_taps
+    # A window whose taps lie further apart than the picture is large may miss it with all of them.
+    within = all(d <= size for d, size in zip(geometry.dilation, x.shape[2:], strict=True))
+    return in_loops if within and loops_serve(x) else by_taps
+
+
+def loops_serve(x: Tensor) -> bool:
+    """Whether compiled loops can pool pictures x (N, C, H, W).
+
+    >>> import torch
+    >>> loops_serve(torch.zeros(1, 1, 2, 2)), loops_serve(torch.zeros(1, 1, 1, 1).expand(1, 1, 2**16, 2**15))
+    (True, False)
+    """
+    return loops.serve(x) and x.shape[2] * x.shape[3] <= MOST_PIXELS
