@@ -60,8 +60,8 @@ def products(sides, a, a_at, b, b_at, c, c_at, add):
     """c = a · b for each of many matrices, or that added to c; b has some panels of 16 columns.
 
     `sides` is (matrices, rows, panels, length). Where the rows are no multiple of four, up to three more are
-    written. `a_at` says how far apart the matrices, rows and numbers of a lie; `b_at` and `c_at` how far
-    matrices and panels.
+    read from a and written to c, which need room for them. `a_at` says how far apart the matrices, rows and
+    numbers of a lie; `b_at` and `c_at` how far matrices and panels.
     """
     (matrices, rows, panels, length), (b_matrix, b_panel), (c_matrix, c_panel) = sides, b_at, c_at
     in_pairs = panels // 2 * 2 if TWO_PANELS else 0

@@ -1,4 +1,4 @@
-"""The three sums of a convolution, each by the fastest of its routes: columns, or Winograd's transform.
+"""The three sums of a convolution, each by the fastest route: columns, spreading, Winograd's transform.
 
 All are registered with torch as operators of their own: torch.compile takes each as one step.
 """

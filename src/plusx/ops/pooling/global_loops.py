@@ -14,7 +14,7 @@ BLOCK = 256  # so many pixels of a plane are turned over at a time
 
 
 @inlined
-def _keep_larger(pixels, first, best, won):
+def _keep_largest(pixels, first, best, won):
     """Compare pixels (count, C), which are number `first` and on, with the best so far."""
     for p in range(len(pixels)):
         pixel, place = pixels[p], np.int32(first + p)
@@ -30,7 +30,7 @@ def _max_forward(part, x, C, lowest, y, winner):
     for n in range(first, end):
         best[:] = lowest
         winner[n] = 0
-        _keep_larger(x[n].reshape(pixels, C), 0, best, winner[n])
+        _keep_largest(x[n].reshape(pixels, C), 0, best, winner[n])
         for k in range(C):
             y[n, k] = narrow(best[k], y[n, k])
 
@@ -79,7 +79,7 @@ def _plane_max_forward(part, x, lowest, y, winner):
                 plane = planes[k, begin : begin + count]
                 for p in range(count):
                     turned[np.uintp(p), np.uintp(k)] = wide(plane[p])
-            _keep_larger(turned[:count], begin, best, won)
+            _keep_largest(turned[:count], begin, best, won)
         for k in range(len(planes)):
             y[n + k] = narrow(best[k], y[n + k])
             winner[n + k] = won[k]

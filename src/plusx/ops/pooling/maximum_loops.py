@@ -1,8 +1,8 @@
 """The loops of maximum pooling over channels-last pictures, compiled for each size of window.
 
-With K = (K_h, K_w) `known` to the compiler, a window is a fixed row of comparisons: the running maximum and
-its holder stay in registers, for eight or sixteen channels at a time, and each number is read once and
-written once.
+With K = (K_h, K_w) `known` to the compiler, a window of up to 16 taps that lies inside the picture is a fixed
+row of comparisons: the running maximum and its holder stay in registers, for eight or sixteen channels at a
+time. Backward, each pixel collects from the windows that reach it and is written once.
 
 Arrays are the tensors' own memory: x (N, H·W·C) and y, winner (N, H_out·W_out·C); `geometry` is
 without its K. The type of winner is wide enough for K_h · K_w: the taps, and the number that stands for none.
