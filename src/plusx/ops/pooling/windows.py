@@ -80,7 +80,10 @@ def resolve_windows(
 
 
 def first_tap(geometry: Geometry) -> Tensor:
-    """Return (H_out, W_out): the first tap inside the picture, which wins until another one is larger."""
+    """Return (H_out, W_out): the first tap that is not before the picture; it wins until another is larger.
+
+    With a dilation larger than the picture it may lie behind it, and the window has no pixel at all.
+    """
     K, s, start, d, out = geometry
     rows, columns = (
         torch.tensor([max(0, -((p * s[axis] - start[axis]) // d[axis])) for p in range(out[axis])])
