@@ -58,7 +58,8 @@ def test_every_family_keeps_its_answers_for_any_number_of_pictures(
     for count in (1, 7):
         feed = images[:count] if uint8 else normalised(classifier, images[:count])
         # Two runtimes sum in other orders; fifty layers made 1.1e-5 of it on one processor, less on others.
-        np.testing.assert_allclose(run(path, feed), truth[:count], atol=5e-5)
+        atol = 2e-5 if name == "resnet50" else 1e-5
+        np.testing.assert_allclose(run(path, feed), truth[:count], atol=atol)
 
 
 def test_the_file_says_what_its_user_has_to_know(shipped, images, tmp_path) -> None:

@@ -113,30 +113,24 @@ def _output_transform(taken):
 
 
 @inlined
-def _six(x, at, step, width):
-    return (
-        load(x, at, width),
-        load(x, at + step, width),
-        load(x, at + 2 * step, width),
-        load(x, at + 3 * step, width),
-        load(x, at + 4 * step, width),
-        load(x, at + 5 * step, width),
-    )
+def _load(x, index):
+    return load(x, index, EIGHT_LANES)
 
 
 @inlined
-def _four(x, at, step, width):
-    return (
-        load(x, at, width),
-        load(x, at + step, width),
-        load(x, at + 2 * step, width),
-        load(x, at + 3 * step, width),
-    )
+def _load_if(inside, x, index):
+    return _load(x, index) if inside else noughts(EIGHT_LANES)
 
 
 @inlined
-def _load_if(inside, x, index, width):
-    return load(x, index, width) if inside else noughts(width)
+def _four(x, at, step):
+    return _load(x, at), _load(x, at + step), _load(x, at + 2 * step), _load(x, at + 3 * step)
+
+
+@inlined
+def _six(x, at, step):
+    a, b, c, d = _four(x, at, step)
+    return a, b, c, d, _load(x, at + 4 * step), _load(x, at + 5 * step)
 
 
 @compiled
@@ -148,12 +142,12 @@ def _input_tiles(x, size, offset, n, row, plan, at, half, tiles):
     start = (n * height + y) * line
     for p in range(0, min(line, padded - left * C), 8):
         taken = (
-            _load_if(0 <= y < height, x, start + p, EIGHT_LANES),
-            _load_if(0 <= y + 1 < height, x, start + line + p, EIGHT_LANES),
-            _load_if(0 <= y + 2 < height, x, start + 2 * line + p, EIGHT_LANES),
-            _load_if(0 <= y + 3 < height, x, start + 3 * line + p, EIGHT_LANES),
-            _load_if(0 <= y + 4 < height, x, start + 4 * line + p, EIGHT_LANES),
-            _load_if(0 <= y + 5 < height, x, start + 5 * line + p, EIGHT_LANES),
+            _load_if(0 <= y < height, x, start + p),
+            _load_if(0 <= y + 1 < height, x, start + line + p),
+            _load_if(0 <= y + 2 < height, x, start + 2 * line + p),
+            _load_if(0 <= y + 3 < height, x, start + 3 * line + p),
+            _load_if(0 <= y + 4 < height, x, start + 4 * line + p),
+            _load_if(0 <= y + 5 < height, x, start + 5 * line + p),
         )
         for i, lanes in enumerate(_input_transform(taken)):
             store(half, i * padded + left * C + p, lanes)
@@ -162,7 +156,7 @@ def _input_tiles(x, size, offset, n, row, plan, at, half, tiles):
         for i in range(6):
             for c in range(0, C, 8):
                 p = i * padded + 4 * column * C + c
-                taken = _six(half, p, C, EIGHT_LANES)
+                taken = _six(half, p, C)
                 for j, lanes in enumerate(_input_transform(taken)):
                     store(tiles, (6 * i + j) * matrix + (at + column) * tile + c, lanes)
 
@@ -176,10 +170,10 @@ def _gradient_panels(grad, size, n, row, plan, at, half, panels):
     start = (n * height + y) * line
     for p in range(0, line, 8):
         taken = (
-            load(grad, start + p, EIGHT_LANES),
-            _load_if(y + 1 < height, grad, start + line + p, EIGHT_LANES),
-            _load_if(y + 2 < height, grad, start + 2 * line + p, EIGHT_LANES),
-            _load_if(y + 3 < height, grad, start + 3 * line + p, EIGHT_LANES),
+            _load(grad, start + p),
+            _load_if(y + 1 < height, grad, start + line + p),
+            _load_if(y + 2 < height, grad, start + 2 * line + p),
+            _load_if(y + 3 < height, grad, start + 3 * line + p),
         )
         for i, lanes in enumerate(_gradient_transform(taken)):
             store(half, i * padded + p, lanes)
@@ -188,7 +182,7 @@ def _gradient_panels(grad, size, n, row, plan, at, half, panels):
         for i in range(6):
             for c in range(0, C, 8):
                 p = i * padded + 4 * column * C + c
-                taken = _four(half, p, C, EIGHT_LANES)
+                taken = _four(half, p, C)
                 to = in_panels(c, at + column, plan.room)
                 for j, lanes in enumerate(_gradient_transform(taken)):
                     store(panels, (6 * i + j) * matrix + to, lanes)
@@ -206,16 +200,16 @@ def _output_pixels(panels, bias, n, row, plan, at, columns_done, y, size):
         for c in range(0, C, 8):
             p = in_panels(c, at + column, plan.room)
             for j in range(6):
-                taken = _six(panels, p + j * matrix, 6 * matrix, EIGHT_LANES)
+                taken = _six(panels, p + j * matrix, 6 * matrix)
                 for i, lanes in enumerate(_output_transform(taken)):
                     store(columns_done, (6 * i + j) * 8, lanes)
             for i in range(min(4, height - 4 * row)):
                 p = 6 * i * 8
-                taken = _six(columns_done, p, 8, EIGHT_LANES)
+                taken = _six(columns_done, p, 8)
                 to = ((n * height + 4 * row + i) * width + 4 * column) * C + c
                 for j, lanes in enumerate(_output_transform(taken)):
                     if 4 * column + j < width:
-                        store(y, to + j * C, lanes + load(bias, c, EIGHT_LANES))
+                        store(y, to + j * C, lanes + _load(bias, c))
 
 
 @compiled

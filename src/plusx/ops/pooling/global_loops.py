@@ -8,7 +8,7 @@ import numpy as np
 
 from plusx.ops.loops import compiled, inlined, narrow, reordering, wide
 from plusx.ops.parts import in_parts
-from plusx.ops.pooling.larger import larger
+from plusx.ops.pooling.larger import keep_larger
 
 BLOCK = 256  # so many pixels of a plane are turned over at a time
 
@@ -17,9 +17,7 @@ BLOCK = 256  # so many pixels of a plane are turned over at a time
 def _keep_largest(pixels, first, best, won):
     """Compare pixels (count, C), which are number `first` and on, with the best so far."""
     for p in range(len(pixels)):
-        pixel, place = pixels[p], np.int32(first + p)
-        for k in range(len(best)):
-            best[k], won[k] = larger(wide(pixel[k]), place, best[k], won[k])
+        keep_larger(pixels[p], np.int32(first + p), best, won)
 
 
 @compiled

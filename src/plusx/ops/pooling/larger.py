@@ -15,6 +15,6 @@ def larger(new, place, value, holder):
 
 @inlined
 def keep_larger(numbers, place, best, won):
-    """Compare numbers that are all of one place with the best so far, side by side."""
+    """Compare numbers that are all of one place with the best so far, side by side, widened as these are."""
     for k in range(len(best)):
-        best[k], won[k] = larger(numbers[k], place, best[k], won[k])
+        best[k], won[k] = larger(wide(numbers[k]), place, best[k], won[k])
