@@ -84,15 +84,20 @@ def test_set_rates_is_relative_to_the_recipes_rate() -> None:
         assert optimizers[0].param_groups[0]["lr"] == pytest.approx(0.2 * share)
 
 
-@given(st.sampled_from(["linear", "cosine", "constant"]), st.floats(0, 0.9), st.floats(0, 1))
-def test_schedules_stay_between_zero_and_one(shape: str, warmup: float, progress: float) -> None:
-    assert -1e-12 <= factor(shape, progress, warmup) <= 1 + 1e-12
+SHAPES = st.sampled_from(["linear", "cosine", "constant"])
 
 
+@given(SHAPES, st.floats(0, 0.9), st.floats(0, 1), st.floats(0.1, 5))
+def test_schedules_stay_between_zero_and_one(shape: str, warmup: float, done: float, power: float) -> None:
+    assert -1e-12 <= factor(shape, done, warmup, power) <= 1 + 1e-12
+
+
+@pytest.mark.parametrize("power", [1.0, 1.3])
 @pytest.mark.parametrize("shape", ["linear", "cosine"])
-def test_schedules_rise_then_fall_to_zero(shape: str) -> None:
-    values = [factor(shape, p / 100, warmup=0.2) for p in range(101)]
+def test_schedules_rise_then_fall_to_zero(shape: str, power: float) -> None:
+    values = [factor(shape, p / 100, 0.2, power) for p in range(101)]
     assert values[0] == 0
     assert max(values) == values[20] == 1
     assert values[20:] == sorted(values[20:], reverse=True)
     assert values[-1] == pytest.approx(0)
+    assert values[60] == pytest.approx(0.5**power)

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 import plusx
 from plusx.data import load
 from plusx.train import Display, Trainer, load_recipe
+from plusx.train.processes import Processes
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone"]  # on a free port
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -72,6 +73,11 @@ def step(path: Path, processes: int) -> dict[str, torch.Tensor]:
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
     return load_file(path)
+
+
+def test_cuda_without_a_number_is_the_current_gpu() -> None:
+    # torch refuses to be told so; every run with `--device cuda` ended there once.
+    assert Processes().place(torch.device("cuda")) == torch.device("cuda")
 
 
 def test_a_step_of_two_and_of_three_processes_is_that_of_one(tmp_path: Path) -> None:

@@ -279,9 +279,9 @@ class Trainer:
 
     def _step(self, pictures: Tensor, labels: Tensor, whole: int) -> Tensor:
         """Train on this process's share of `whole` pictures: (2,), its mean loss and how many were right."""
-        training, step = self.recipe.training, self.position.step
-        warmup = self.recipe.schedule.warmup_epochs / training.epochs
-        set_rates(self.optimizers, factor(self.recipe.schedule.shape, step / self.plan.steps, warmup))
+        schedule, progress = self.recipe.schedule, self.position.step / self.plan.steps
+        warmup = schedule.warmup_epochs / self.recipe.training.epochs
+        set_rates(self.optimizers, factor(schedule.shape, progress, warmup, schedule.power))
         # Gradients are averaged over the processes, so each weighs in by its share of the pictures.
         share = len(labels) / whole * self.processes.count if self.processes.several else 1
         result = self.step(pictures, labels, share)

@@ -63,7 +63,8 @@ class Processes:
         if device.type != "cuda":
             return device
         if not self.several:
-            torch.cuda.set_device(device)  # streams and graphs are made on the current one
+            if device.index is not None:  # "cuda" is the current one already
+                torch.cuda.set_device(device)  # streams and graphs are made on the current one
             return device
         if self.local >= torch.cuda.device_count():
             raise UserError(

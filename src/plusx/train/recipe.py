@@ -116,6 +116,8 @@ class Schedule(Section):
     """The factor on every learning rate, from 0 to 1 and back to 0."""
 
     shape: Literal["linear", "cosine", "constant"] = "cosine"
+    power: float = Field(default=1.0, gt=0.0)
+    """The way down is raised to this power: above 1, more of the steps are small ones."""
     warmup_epochs: float = Field(default=0.0, ge=0.0)
 
 
