@@ -1,10 +1,11 @@
-"""What each choice of recipe `fast` is worth: train it with one choice taken back at a time.
+"""What each choice of recipe `fast` is worth: train with one choice changed at a time.
 
     python scripts/ablations.py train runs/ablations --seeds 0 1
     python scripts/ablations.py time runs/ablations
     python scripts/ablations.py publish runs/ablations
 
-The first form trains what is not trained yet; it can be stopped and started again. The second takes a few
+All rows change one thing in the recipe as it was before its last two choices, which are rows themselves. The
+first form trains what is not trained yet; it can be stopped and started again. The second takes a few
 steps of every row in turn and counts how long all of a run's would take. The third copies what the others
 have left to docs/results/ablations and rewrites the table in docs/how-it-got-fast.md.
 """
@@ -33,8 +34,10 @@ from plusx.train import Display, Trainer, load_recipe, parse_setting
 DOCUMENT = Path(__file__).parents[1] / "docs" / "how-it-got-fast.md"
 RESULTS = DOCUMENT.parent / "results" / "ablations"
 SECONDS = "seconds.json"
-ROWS: dict[str, tuple[str, ...]] = {
-    "recipe fast": (),
+BASE = "two small epochs, linear decay"
+BASE_SETTINGS = ("training.small_epochs=2", "training.small_size=20", "schedule.power=1")
+CHANGES: dict[str, tuple[str, ...]] = {
+    BASE: (),
     "no shortcuts": ("model.residual=false",),
     "SGD instead of Muon": ("optimizer.name=sgd", "optimizer.learning_rate=0.2", "optimizer.momentum=0.9"),
     "no label smoothing": ("training.label_smoothing=0",),
@@ -43,9 +46,11 @@ ROWS: dict[str, tuple[str, ...]] = {
     "no changes of light": ("data.light=0",),
     "no crop": ("data.crop=0",),
     "batches of 500, rate of 0.17": ("training.batch_size=500", "optimizer.learning_rate=0.17"),
-    "no small pictures first": ("training.small_epochs=0",),
     "float32": ("training.precision=float32",),
+    "no small epochs": ("training.small_epochs=0",),
+    "rates fall by the power 1.3": ("schedule.power=1.3",),
 }
+ROWS = {row: (*BASE_SETTINGS, *changes) for row, changes in CHANGES.items()}
 
 
 def run_name(row: str, seed: int) -> str:
@@ -102,43 +107,51 @@ def publish(runs: Path) -> None:
     RESULTS.mkdir(parents=True, exist_ok=True)
     if (runs / SECONDS).exists():
         shutil.copyfile(runs / SECONDS, RESULTS / SECONDS)
-    for result in sorted(runs.glob("*/result.json")):
-        shutil.copyfile(result, RESULTS / f"{result.parent.name}.json")
+    results = _results(RESULTS)
+    for row, by_seed in results.items():
+        for file in runs.glob(run_name(row, 0).removesuffix("0") + "*/result.json"):
+            result = json.loads(file.read_text(encoding="utf-8"))
+            facts = json.loads(file.with_name("environment.json").read_text(encoding="utf-8"))
+            by_seed[str(result["seed"])] = result | {"machine": f"{facts['device']}, {facts['processor']}"}
+    (RESULTS / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     rewrite(DOCUMENT, table(RESULTS))
 
 
 def table(results: Path) -> str:
-    """The whole recipe, then what is lost where a choice is taken back: means over the seeds, in per cent.
+    """The base, then what each change makes of it.
 
-    And what all steps of a run take.
+    Means and standard deviations over the seeds, in per cent; changes are means over the seeds that both rows
+    have. And what all steps of a run take.
     """
     timing = results / SECONDS
     seconds = json.loads(timing.read_text(encoding="utf-8"))["seconds"] if timing.exists() else {}
-    means: dict[str, tuple[str, float, float]] = {}
-    for row in ROWS:
-        files = sorted(results.glob(run_name(row, 0).removesuffix("0") + "*.json"))
-        found: list[dict[str, Any]] = [json.loads(file.read_text(encoding="utf-8")) for file in files]
-        if found:
-            seeds = ", ".join(str(result["seed"]) for result in found)
-            plain, views = (
-                100 * statistics.mean(result[key] for result in found)
-                for key in ("test_accuracy", "test_accuracy_tta")
-            )
-            means[row] = seeds, plain, views
-    _, whole, whole_views = means["recipe fast"]
+    measured = _results(results)
     lines = [
-        "| recipe `fast` with | seeds | test accuracy | change | with views | change | all steps take |",
+        "| recipe | seeds | test accuracy | change | with views | change | all steps take |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for row in ROWS:
-        cells = ["–"] * 5
-        if row in means:
-            seeds, plain, views = means[row]
-            cells = [seeds, f"{plain:.2f} %", f"{plain - whole:+.2f}", f"{views:.2f} %"]
-            cells.append(f"{views - whole_views:+.2f}")
-        time = f"{seconds[row]:.0f} s" if row in seconds else "–"
-        lines.append(f"| {' | '.join([row, *cells, time])} |")
+    for row, by_seed in measured.items():
+        cells = [f"{len(by_seed)}" if by_seed else "–"]
+        for key in ("test_accuracy", "test_accuracy_tta"):
+            values = [100 * result[key] for result in by_seed.values()]
+            changes = [
+                100 * (by_seed[seed][key] - base[key])
+                for seed, base in measured[BASE].items()
+                if seed in by_seed
+            ]
+            deviation = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+            cells.append(f"{statistics.mean(values):.2f}{deviation} %" if values else "–")
+            cells.append(f"{statistics.mean(changes):+.2f}" if changes and row != BASE else "–")
+        cells.append(f"{seconds[row]:.0f} s" if row in seconds else "–")
+        lines.append(f"| {' | '.join([row, *cells])} |")
     return "\n".join(lines)
+
+
+def _results(folder: Path) -> dict[str, dict[str, dict[str, Any]]]:
+    """What is known of each row, by seed."""
+    file = folder / "results.json"
+    known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return {row: known.get(row, {}) for row in ROWS}
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ airbench94's (Jordan 2024, arXiv 2404.00498); the residual blocks on a narrowing
 activation has a smooth knee, as theirs has: hard swish (Howard et al. 2019, arXiv 1905.02244), which needs no
 exponential. `fast-relu` is the same network with the lesson's ReLU, `fast-wide` has twice the channels.
 Pooling before the blocks, two convolutions under each shortcut and training on smaller pictures first (see
-the recipe) are this project's.
+recipe `accurate`) are this project's.
 """
 
 from typing import ClassVar
