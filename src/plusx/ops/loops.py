@@ -45,9 +45,11 @@ def as_array(x: Tensor) -> np.ndarray[Any, Any]:
 
 def as_pictures(x: Tensor, layout: torch.memory_format) -> np.ndarray[Any, Any]:
     """(N, H·W·C) if channels come last, else (N·C, H·W); a view if x has this layout already."""
-    x = x.detach().contiguous(memory_format=layout)
-    flat = x.permute(0, 2, 3, 1).flatten(1) if layout == torch.channels_last else x.flatten(2).flatten(0, 1)
-    return as_array(flat)
+    N, C, H, W = x.shape
+    pixels = as_array(x.contiguous(memory_format=layout))
+    if layout == torch.channels_last:
+        return pixels.transpose(0, 2, 3, 1).reshape(N, H * W * C)
+    return pixels.reshape(N * C, H * W)
 
 
 def widened(like: Tensor, value: float) -> Any:
