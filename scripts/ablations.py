@@ -11,10 +11,10 @@ have left to docs/results/ablations and rewrites the table in docs/how-it-got-fa
 """
 
 import argparse
+import gc
 import json
 import shutil
 import statistics
-import subprocess
 import sys
 from datetime import UTC, datetime
 from functools import partial
@@ -29,7 +29,10 @@ from plusx import ops
 from plusx.bench.timing import alternate, spread, timed
 from plusx.data import load
 from plusx.device import processor
-from plusx.train import Display, Trainer, load_recipe, parse_setting
+from plusx.files import write_whole
+from plusx.train import Display, Interrupted, Trainer, load_recipe, parse_setting
+from plusx.train.display import choose_mode
+from plusx.train.recipe import to_toml
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "how-it-got-fast.md"
 RESULTS = DOCUMENT.parent / "results" / "ablations"
@@ -59,17 +62,29 @@ def run_name(row: str, seed: int) -> str:
 
 
 def train(runs: Path, seeds: list[int]) -> None:
-    """Train every row for every seed, seed by seed, so that the table is whole as early as possible."""
+    """Train every row for every seed, seed by seed, so that the table is whole as early as possible.
+
+    One process trains them all, since on a GPU a process takes longer to begin than a run to end, and each is
+    measured after its last epoch only.
+    """
+    dataset, console = load("cifar10"), Console()
     for seed in seeds:
         for row, settings in ROWS.items():
             run = runs / run_name(row, seed)
             if (run / "result.json").exists():
                 continue
-            options = ["--resume", str(run)]
-            if not (run / "recipe.toml").exists():
-                sets = [word for setting in settings for word in ("--set", setting)]
-                options = ["fast", "--seed", str(seed), "--out", str(run), *sets]
-            subprocess.run([sys.executable, "-m", "plusx", "train", *options], check=True)
+            run.mkdir(parents=True, exist_ok=True)
+            recipe = load_recipe("fast", {"training.seed": seed, **dict(map(parse_setting, settings))})
+            seldom = recipe.evaluation.model_copy(update={"every": recipe.training.epochs})
+            recipe = recipe.model_copy(update={"evaluation": seldom})
+            write_whole(run / "recipe.toml", to_toml(recipe))
+            console.rule(f"{row}, seed {seed}")
+            display = Display(recipe, console, choose_mode(console, quiet=False))
+            try:
+                Trainer(recipe, run, dataset, display).train()
+            except Interrupted:
+                sys.exit("stopped; the same command goes on from here")
+            gc.collect()  # a step that a GPU recorded keeps its memory until then
 
 
 def time_steps(runs: Path, rounds: int = 5) -> None:

@@ -121,12 +121,13 @@ def test_maxima_of_tiles_in_rows_of_any_length(vectors, W, dtype, monkeypatch) -
 def test_handmade_equals_torch_for_any_shape_dtype_and_layout(data) -> None:
     N, H, W = (data.draw(st.integers(low, high)) for low, high in ((0, 3), (1, 9), (1, 9)))
     C = data.draw(st.sampled_from([1, 3, 8, 33]))
-    K = data.draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
+    # Each kind of window and type is compiled anew, so few of them; the gradients above are of float64.
+    K = data.draw(st.sampled_from([(1, 1), (2, 2), (3, 3), (2, 3), (4, 1)]))
     s = data.draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
     d = data.draw(st.tuples(st.integers(1, 2), st.integers(1, 2)))
     P = tuple(data.draw(st.integers(0, k // 2)) for k in K)
     ceil_mode, include = data.draw(st.booleans()), data.draw(st.booleans())
-    dtype = data.draw(st.sampled_from([torch.float32, torch.float64, torch.bfloat16]))
+    dtype = data.draw(st.sampled_from([torch.float32, torch.bfloat16]))
     layout = data.draw(st.sampled_from([torch.contiguous_format, torch.channels_last]))
     special = data.draw(st.sampled_from([0.0, torch.nan, torch.inf, -torch.inf]))
     generator = torch.Generator().manual_seed(data.draw(st.integers(0, 99)))
