@@ -29,14 +29,15 @@ from plusx import ops
 from plusx.bench.timing import alternate, spread, timed
 from plusx.data import load
 from plusx.device import processor
-from plusx.files import write_whole
-from plusx.train import Display, Interrupted, Trainer, load_recipe, parse_setting
+from plusx.train import Display, Interrupted, Trainer, claim, load_recipe, parse_setting
+from plusx.train.directory import locked
 from plusx.train.display import choose_mode
 from plusx.train.recipe import to_toml
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "how-it-got-fast.md"
 RESULTS = DOCUMENT.parent / "results" / "ablations"
 SECONDS = "seconds.json"
+SHIPPED = "both: the recipe that is shipped"
 BASE = "two small epochs, linear decay"
 BASE_SETTINGS = ("training.small_epochs=2", "training.small_size=20", "schedule.power=1")
 CHANGES: dict[str, tuple[str, ...]] = {
@@ -53,12 +54,12 @@ CHANGES: dict[str, tuple[str, ...]] = {
     "no small epochs": ("training.small_epochs=0",),
     "rates fall by the power 1.3": ("schedule.power=1.3",),
 }
-ROWS = {row: (*BASE_SETTINGS, *changes) for row, changes in CHANGES.items()}
+ROWS = {row: (*BASE_SETTINGS, *changes) for row, changes in CHANGES.items()} | {SHIPPED: ()}
 
 
-def run_name(row: str, seed: int) -> str:
-    """What a run is called: the row's name in letters that a file may have, and the seed."""
-    return f"{''.join(c if c.isalnum() else '-' for c in row.lower())}-seed{seed}"
+def prefix(row: str) -> str:
+    """What the runs of a row begin with: its name in letters that a file may have."""
+    return f"{''.join(c if c.isalnum() else '-' for c in row.lower())}-seed"
 
 
 def train(runs: Path, seeds: list[int]) -> None:
@@ -70,20 +71,23 @@ def train(runs: Path, seeds: list[int]) -> None:
     dataset, console = load("cifar10"), Console()
     for seed in seeds:
         for row, settings in ROWS.items():
-            run = runs / run_name(row, seed)
-            if (run / "result.json").exists():
-                continue
-            run.mkdir(parents=True, exist_ok=True)
-            recipe = load_recipe("fast", {"training.seed": seed, **dict(map(parse_setting, settings))})
-            seldom = recipe.evaluation.model_copy(update={"every": recipe.training.epochs})
-            recipe = recipe.model_copy(update={"evaluation": seldom})
-            write_whole(run / "recipe.toml", to_toml(recipe))
-            console.rule(f"{row}, seed {seed}")
-            display = Display(recipe, console, choose_mode(console, quiet=False))
-            try:
-                Trainer(recipe, run, dataset, display).train()
-            except Interrupted:
-                sys.exit("stopped; the same command goes on from here")
+            run = runs / f"{prefix(row)}{seed}"
+            only_last = {"evaluation.every": load_recipe("fast").training.epochs}
+            chosen = {"training.seed": seed, **only_last, **dict(map(parse_setting, settings))}
+            recipe = load_recipe("fast", chosen)
+            with locked(run):
+                if not (run / "recipe.toml").exists():
+                    claim(run, recipe)
+                elif (run / "recipe.toml").read_text(encoding="utf-8") != to_toml(recipe):
+                    sys.exit(f"{run} is a run of another recipe; move it away")
+                if (run / "result.json").exists():
+                    continue
+                console.rule(f"{row}, seed {seed}")
+                display = Display(recipe, console, choose_mode(console, quiet=False))
+                try:
+                    Trainer(recipe, run, dataset, display).train()
+                except Interrupted:
+                    sys.exit("stopped; the same command goes on from here")
             gc.collect()  # a step that a GPU recorded keeps its memory until then
 
 
@@ -124,10 +128,11 @@ def publish(runs: Path) -> None:
         shutil.copyfile(runs / SECONDS, RESULTS / SECONDS)
     results = _results(RESULTS)
     for row, by_seed in results.items():
-        for file in runs.glob(run_name(row, 0).removesuffix("0") + "*/result.json"):
+        for file in runs.glob(f"{prefix(row)}*/result.json"):
             result = json.loads(file.read_text(encoding="utf-8"))
             facts = json.loads(file.with_name("environment.json").read_text(encoding="utf-8"))
             by_seed[str(result["seed"])] = result | {"machine": f"{facts['device']}, {facts['processor']}"}
+        results[row] = dict(sorted(by_seed.items(), key=lambda item: int(item[0])))
     (RESULTS / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     rewrite(DOCUMENT, table(RESULTS))
 

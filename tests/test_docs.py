@@ -1,6 +1,7 @@
 """The documents: links lead somewhere, examples run, and the two languages say the same commands."""
 
 import importlib
+import itertools
 import json
 import re
 from pathlib import Path
@@ -146,6 +147,37 @@ def test_the_table_of_exported_files_is_what_was_measured(document: str) -> None
 def test_the_table_of_ablations_is_what_was_measured() -> None:
     ablations = importlib.import_module("ablations")
     assert ablations.table(ablations.RESULTS) in ablations.DOCUMENT.read_text(encoding="utf-8")
+
+
+def test_every_row_of_the_ablations_is_a_recipe_of_its_own() -> None:
+    ablations = importlib.import_module("ablations")
+    recipes = [
+        load_recipe("fast", dict(map(parse_setting, settings))) for settings in ablations.ROWS.values()
+    ]
+    assert recipes[-1] == load_recipe("fast")
+    assert all(a != b for a, b in itertools.combinations(recipes, 2))
+
+
+def test_published_ablations_are_the_runs_by_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ablations = importlib.import_module("ablations")
+    document, row = tmp_path / "document.md", "no crop"
+    document.write_text("<!-- results -->\nnone\n<!-- end of results -->\n", encoding="utf-8")
+    monkeypatch.setattr(ablations, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(ablations, "DOCUMENT", document)
+    for name, gain in ((ablations.BASE, 0.0), (row, 0.01)):
+        for seed in (10, 2):
+            run = tmp_path / "runs" / f"{ablations.prefix(name)}{seed}"
+            run.mkdir(parents=True)
+            accuracy = 0.9 + seed / 1000 + gain
+            result = {"seed": seed, "test_accuracy": accuracy, "test_accuracy_tta": accuracy}
+            (run / "result.json").write_text(json.dumps(result), encoding="utf-8")
+            (run / "environment.json").write_text(
+                '{"device": "cpu", "processor": "abacus"}', encoding="utf-8"
+            )
+    ablations.publish(tmp_path / "runs")
+    kept = json.loads((tmp_path / "results" / "results.json").read_text(encoding="utf-8"))
+    assert list(kept[row]) == ["2", "10"]
+    assert "| no crop | 2 | 91.60 ± 0.57 % | +1.00 | 91.60 ± 0.57 % | +1.00 | – |" in document.read_text()
 
 
 @pytest.mark.parametrize("document", ["docs/own-pictures.md", "docs/own-pictures.zh-CN.md"])

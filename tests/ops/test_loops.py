@@ -4,6 +4,7 @@ import importlib.util
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from numba import njit
 
@@ -30,6 +31,15 @@ def test_every_bfloat16_widens_and_every_float32_rounds_as_in_torch() -> None:
     rounded = torch.empty(numbers.shape, dtype=torch.bfloat16)
     _round_trip(numbers.numpy(), loops.as_array(rounded))
     torch.testing.assert_close(rounded, numbers.bfloat16(), rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (2, 1, 4, 5), (2, 3, 1, 1), (1, 3, 4, 1), (0, 3, 4, 5)])
+def test_pictures_as_an_array_are_the_tensors_memory(shape, layout) -> None:
+    x = torch.zeros(shape).contiguous(memory_format=layout)
+    array = loops.as_pictures(x, layout)
+    array[:] = 1
+    assert (x == 1).all()
 
 
 def test_loops_serve_plain_tensors_on_the_processor_only() -> None:

@@ -121,8 +121,8 @@ def test_maxima_of_tiles_in_rows_of_any_length(vectors, W, dtype, monkeypatch) -
 def test_handmade_equals_torch_for_any_shape_dtype_and_layout(data) -> None:
     N, H, W = (data.draw(st.integers(low, high)) for low, high in ((0, 3), (1, 9), (1, 9)))
     C = data.draw(st.sampled_from([1, 3, 8, 33]))
-    # Each kind of window and type is compiled anew, so few of them; the gradients above are of float64.
-    K = data.draw(st.sampled_from([(1, 1), (2, 2), (3, 3), (2, 3), (4, 1)]))
+    # Each kind of window and type is compiled anew, so few of them; float64 has tests of its own.
+    K = data.draw(st.sampled_from([(1, 1), (2, 2), (3, 3), (2, 3), (4, 1), (4, 4)]))
     s = data.draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
     d = data.draw(st.tuples(st.integers(1, 2), st.integers(1, 2)))
     P = tuple(data.draw(st.integers(0, k // 2)) for k in K)
@@ -162,6 +162,33 @@ def test_handmade_equals_torch_for_any_shape_dtype_and_layout(data) -> None:
         grad = torch.randint(-3, 4, y.shape, generator=generator).to(dtype)
         (got,), (truth,) = torch.autograd.grad(y, a, grad), torch.autograd.grad(expected, b, grad.double())
         torch.testing.assert_close(got, truth.to(dtype))
+
+
+def test_float64_with_channels_last_equals_torch() -> None:
+    x = _picture(2, 5, 9, 8).detach().contiguous(memory_format=torch.channels_last)
+    for mine, theirs in ((ops.max_pool2d, F.max_pool2d), (ops.avg_pool2d, F.avg_pool2d)):
+        a, b = (x.clone(memory_format=torch.preserve_format).requires_grad_() for _ in range(2))
+        y, expected = mine(a, 3, 2, 1, engine="handmade"), theirs(b, 3, 2, 1)
+        torch.testing.assert_close(y, expected)
+        (got,), (truth,) = (torch.autograd.grad(z.square().sum(), x) for z, x in ((y, a), (expected, b)))
+        torch.testing.assert_close(got, truth)
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [
+        lambda x: ops.max_pool2d(x, 2, engine="handmade"),
+        lambda x: ops.avg_pool2d(x, 2, engine="handmade"),
+        lambda x: ops.global_max_pool2d(x, engine="handmade"),
+    ],
+)
+def test_a_gradient_has_a_graph_only_where_one_is_asked_for(pool) -> None:
+    x = _picture(1, 1, 4, 4)
+    y = pool(x)
+    (alone,) = torch.autograd.grad(y.sum(), x, retain_graph=True)
+    (differentiable,) = torch.autograd.grad(y.square().sum(), x, create_graph=True)
+    assert not alone.requires_grad
+    assert differentiable.requires_grad
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])

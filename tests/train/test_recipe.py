@@ -46,6 +46,7 @@ def test_an_unknown_key_lists_what_is_allowed() -> None:
         ("training.engine", "turbo", "'native' or 'handmade'"),
         ("model.name", "resnet19", "resnet20"),
         ("schedule.warmup_epochs", 99.0, "warmup_epochs is longer"),
+        ("schedule.power", 0, "schedule.power = 0: should be greater than 0"),
     ],
 )
 def test_a_bad_value_says_what_is_allowed(key: str, value: object, says: str) -> None:

@@ -174,6 +174,16 @@ def test_epochs_between_two_measurements_are_only_trained(tiny, trainer, tmp_pat
     ]
 
 
+@pytest.mark.parametrize("power", [1.0, 2.0])
+def test_rates_fall_by_the_recipes_power(power, tiny, trainer, tmp_path) -> None:
+    recipe = tiny("resnet20", schedule__shape="linear", schedule__power=power, schedule__warmup_epochs=0)
+    made = trainer(recipe, tmp_path / "run")
+    made.train()
+    done = (made.plan.steps_per_epoch - 1) / made.plan.steps  # before the first epoch's last step
+    (first, _), peak = metrics(tmp_path / "run"), made.recipe.optimizer.learning_rate
+    assert first["learning_rate"] == pytest.approx(peak * (1 - done) ** power)
+
+
 def test_augmentation_and_order_are_functions_of_seed_and_epoch_alone(tiny, trainer, tmp_path) -> None:
     seen: list[torch.Tensor] = []
     for run in ("a", "b"):

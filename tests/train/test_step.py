@@ -78,7 +78,10 @@ def test_a_recorded_step_takes_the_plain_steps_steps_at_every_rate_and_shape() -
         labels = torch.randint(0, 10, (64,), device=device)
         for each in optimizers:
             set_rates(each, 1 - k / 8)
-        with gpu.prefer_kernels(), torch.backends.cudnn.flags(deterministic=True, allow_tf32=False):
+        with (
+            gpu.prefer_kernels(),
+            torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False),
+        ):
             plain, recorded = (step(x, labels, 1) for step in steps)
         torch.testing.assert_close(recorded, plain, rtol=1e-2, atol=1e-2)
     assert len(steps[1].graphs) == 2

@@ -44,7 +44,10 @@ def as_array(x: Tensor) -> np.ndarray[Any, Any]:
 
 
 def as_pictures(x: Tensor, layout: torch.memory_format) -> np.ndarray[Any, Any]:
-    """(N, H·W·C) if channels come last, else (N·C, H·W); a view if x has this layout already."""
+    """x (N, C, H, W) as (N, H·W·C) if channels come last, else as (N·C, H·W).
+
+    Of x in this layout it is a view, into which loops may write.
+    """
     N, C, H, W = x.shape
     pixels = as_array(x.contiguous(memory_format=layout))
     if layout == torch.channels_last:

@@ -22,9 +22,9 @@ def fit(recipe: Recipe, pictures: int, size: int, chosen: Collection[str] = ()) 
         chosen: dotted keys that the user has set, and that stay as they are.
 
     >>> from plusx.train import load_recipe
-    >>> fitted = fit(load_recipe("fast"), pictures=800, size=64)
+    >>> fitted = fit(load_recipe("accurate"), pictures=800, size=64)
     >>> fitted.training.batch_size, fitted.training.small_size, fitted.data.crop
-    (64, 40, 6)
+    (64, 40, 8)
     """
     data, training, scale = recipe.data, recipe.training, size / SHIPPED_SIZE
     count = pictures - data.validation

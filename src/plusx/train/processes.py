@@ -55,7 +55,7 @@ class Processes:
         return self.count > 1
 
     def place(self, device: torch.device) -> torch.device:
-        """The device for this process where the run's is `device`: on a GPU each has one of its own.
+        """The device for this process where the run's is `device`: of several, each has a GPU of its own.
 
         Raises:
             UserError: if this machine has fewer GPUs than processes.

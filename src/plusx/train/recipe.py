@@ -117,7 +117,7 @@ class Schedule(Section):
 
     shape: Literal["linear", "cosine", "constant"] = "cosine"
     power: float = Field(default=1.0, gt=0.0)
-    """The way down is raised to this power: above 1, more of the steps are small ones."""
+    """The way down is raised to this power: above 1 it falls sooner, to more steps at small rates."""
     warmup_epochs: float = Field(default=0.0, ge=0.0)
 
 

@@ -14,7 +14,7 @@ def factor(shape: str, progress: float, warmup: float = 0.0, power: float = 1.0)
         shape: "linear", "cosine" or "constant".
         progress: share of the run's steps that are done, 0…1.
         warmup: share of the run's steps that warm up, 0…1.
-        power: above 1 more of the steps are small ones, at the same end.
+        power: above 1 the rates fall sooner, so that more steps are taken at small ones.
 
     >>> [factor("linear", p, warmup=0.5) for p in (0.25, 0.5, 0.75)]
     [0.5, 1.0, 0.5]
@@ -24,6 +24,8 @@ def factor(shape: str, progress: float, warmup: float = 0.0, power: float = 1.0)
     if progress < warmup:
         return progress / warmup
     t = (progress - warmup) / (1.0 - warmup) if warmup < 1.0 else 0.0
-    if shape == "constant":
-        return 1.0
-    return (1.0 - t if shape == "linear" else (1.0 + math.cos(math.pi * t)) / 2.0) ** power
+    if shape == "linear":
+        return (1.0 - t) ** power
+    if shape == "cosine":
+        return ((1.0 + math.cos(math.pi * t)) / 2.0) ** power
+    return 1.0

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from plusx.ops.backward import applied
+from plusx.ops.backward import apply_or_forward
 from plusx.ops.loops import layout_of
 from plusx.ops.pooling.ways import way_for
 from plusx.ops.pooling.windows import Geometry, empty
@@ -34,7 +34,7 @@ class AveragePool(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
         """Give each pixel its share."""
         (n,) = ctx.saved_tensors
-        return applied(Spread, grad, n, ctx.size, ctx.geometry, ctx.layout), None, None, None
+        return apply_or_forward(Spread, grad, n, ctx.size, ctx.geometry, ctx.layout), None, None, None
 
 
 class Spread(torch.autograd.Function):

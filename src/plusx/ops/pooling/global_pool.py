@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from plusx.ops import loops
-from plusx.ops.backward import applied
+from plusx.ops.backward import apply_or_forward
 from plusx.ops.loops import layout_of
 from plusx.ops.parts import parts
 from plusx.ops.pooling import global_loops
@@ -42,7 +42,7 @@ class GlobalMaxPool(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         """Put the gradient where the winner was, zeros elsewhere."""
         (winner,) = ctx.saved_tensors
-        return applied(Place, grad, winner, ctx.size, ctx.layout)
+        return apply_or_forward(Place, grad, winner, ctx.size, ctx.layout)
 
 
 class Place(torch.autograd.Function):

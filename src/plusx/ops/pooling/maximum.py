@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from plusx.ops.backward import applied
+from plusx.ops.backward import apply_or_forward
 from plusx.ops.loops import layout_of
 from plusx.ops.pooling.ways import way_for
 from plusx.ops.pooling.windows import Geometry, empty, taps
@@ -38,7 +38,7 @@ class MaxPool(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         """Send each gradient to its winner."""
         (winner,) = ctx.saved_tensors
-        return applied(Scatter, grad, winner, ctx.size, ctx.geometry, ctx.layout), None
+        return apply_or_forward(Scatter, grad, winner, ctx.size, ctx.geometry, ctx.layout), None
 
 
 class Scatter(torch.autograd.Function):
