@@ -180,7 +180,7 @@ def main() -> None:
     parser.add_argument("what", choices=["train", "time", "publish"])
     parser.add_argument("runs", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
+    parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS), metavar="ROW")
     asked = parser.parse_args()
     if asked.what == "train":
         train(asked.runs, asked.seeds, asked.rows)
