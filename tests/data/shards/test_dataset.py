@@ -2,7 +2,9 @@
 
 import gzip
 import json
+import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -124,6 +126,8 @@ def test_changed_shards_are_not_gone_on_with(own: Path, web: Any, tmp_path: Path
         claim(tmp_path / str(number), load_recipe("fast"), record)
         refuse_changed(tmp_path / str(number), load(f"{source}/{NOTATION}").record)
     make.shard(own / "train-003.tar", range(8))  # as many pictures as before
+    later = time.time() + 60  # a server tells when to a second
+    os.utime(own / "train-003.tar", (later, later))
     for number, source in enumerate((str(own), address)):
         with pytest.raises(UserError, match="changed since the run"):
             refuse_changed(tmp_path / str(number), load(f"{source}/{NOTATION}").record)
