@@ -69,10 +69,10 @@ def train(runs: Path, seeds: list[int], rows: list[str]) -> None:
     measured after its last epoch only.
     """
     dataset, console = load("cifar10"), Console()
+    only_last = {"evaluation.every": load_recipe("fast").training.epochs}
     for seed in seeds:
         for row in rows:
             run = runs / f"{prefix(row)}{seed}"
-            only_last = {"evaluation.every": load_recipe("fast").training.epochs}
             chosen = {"training.seed": seed, **only_last, **dict(map(parse_setting, ROWS[row]))}
             recipe = load_recipe("fast", chosen)
             with locked(run):
@@ -126,8 +126,8 @@ def publish(runs: Path) -> None:
     RESULTS.mkdir(parents=True, exist_ok=True)
     if (runs / SECONDS).exists():
         shutil.copyfile(runs / SECONDS, RESULTS / SECONDS)
-    results = _results(RESULTS)
-    for row, by_seed in results.items():
+    results = {}
+    for row, by_seed in _results(RESULTS).items():
         for file in runs.glob(f"{prefix(row)}*/result.json"):
             result = json.loads(file.read_text(encoding="utf-8"))
             facts = json.loads(file.with_name("environment.json").read_text(encoding="utf-8"))
