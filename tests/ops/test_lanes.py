@@ -47,6 +47,15 @@ def test_other_arrays_are_refused(x) -> None:
         _copy(out, x, EIGHT_LANES)
 
 
+def test_nothing_is_written_to_what_is_for_reading_only() -> None:
+    given, out = np.arange(8, dtype=np.float32), np.zeros(8, np.float32)
+    given.setflags(write=False)
+    _copy(given, out, EIGHT_LANES)
+    assert (out == given).all()
+    with pytest.raises(TypingError, match="for reading only"):
+        _copy(out, given, EIGHT_LANES)
+
+
 def test_a_width_that_the_compiler_does_not_know_is_refused() -> None:
     with pytest.raises(TypingError, match="must be `known`"):
         _copy(np.zeros(8, np.float32), np.zeros(8, np.float32), 8)

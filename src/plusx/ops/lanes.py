@@ -103,6 +103,8 @@ def load(_: Any, array: Any, index: Any, width: Any) -> Any:
 def store(_: Any, array: Any, index: Any, lanes: Any) -> Any:
     """Write them into a float32 array."""
     _check(array)
+    if not array.mutable:
+        raise TypingError("lanes can't be written to an array that is for reading only")
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         place = _places(lanes.width, context, builder, signature.args[0], *args[:2])

@@ -99,7 +99,7 @@ def convolve(
     C_out, C_in = weight.shape[:2]
     assert x.shape[1] == C_in
     plan = tiling(size, C_in, C_out)
-    rows = _all_rows(x, plan)
+    rows = _rows_of_tiles(x, plan)
     y = x.new_empty(x.shape[0], *size, C_out)
     winograd_loops.convolve(
         parts(rows),
@@ -121,7 +121,7 @@ def weight_gradient(x: Tensor, grad: Tensor, offset: Sequence[int]) -> Tensor:
     C_in, C_out = x.shape[1], grad.shape[1]
     assert len(x) == len(grad)
     plan = tiling(grad.shape[2:], C_in, C_out)
-    rows = _all_rows(x, plan)
+    rows = _rows_of_tiles(x, plan)
     numbers = 36 * plan.panels * C_in * PANEL
     count = min(parts(rows), max(1, MOST_SUMS // numbers))
     total = x.new_zeros(count, numbers)
@@ -134,7 +134,7 @@ def weight_gradient(x: Tensor, grad: Tensor, offset: Sequence[int]) -> Tensor:
     return taps.permute(2, 4, 3, 0, 1).flatten(0, 1)[:C_out].contiguous()
 
 
-def _all_rows(x: Tensor, plan: Tiling) -> NDArray[np.int8]:
+def _rows_of_tiles(x: Tensor, plan: Tiling) -> NDArray[np.int8]:
     """As long as there are rows of tiles in all pictures: that many are shared among the threads."""
     return np.empty(len(x) * plan.rows, np.int8)
 
