@@ -73,10 +73,16 @@ def test_batch_norm_equals_torch_for_any_shape_dtype_and_layout(data) -> None:
 
 def test_batch_norm_of_large_numbers_does_not_cancel(monkeypatch) -> None:
     monkeypatch.setattr(import_module("plusx.ops.chunks"), "CHUNK_BYTES", 64)
-    x = _random(16, 2, 4, 4, dtype=torch.float32).detach() + 10_000
+    # Not pictures: those take the fused passes, which know no chunks.
+    x = (_random(16, 2, 16, dtype=torch.float32).detach() + 10_000).requires_grad_()
+    with torch.no_grad():
+        assert len(list(import_module("plusx.ops.chunks").chunks(x))) > 1
     y = ops.batch_norm(x, None, None, training=True, engine="handmade")
-    truth = F.batch_norm(x.double(), None, None, training=True)
+    copy, grad = x.detach().double().requires_grad_(), _random(16, 2, 17).detach()[..., 1:]
+    truth = F.batch_norm(copy, None, None, training=True)
     torch.testing.assert_close(y.double(), truth, rtol=0, atol=5e-3)
+    (mine,), (theirs,) = torch.autograd.grad(y, x, grad.float()), torch.autograd.grad(truth, copy, grad)
+    torch.testing.assert_close(mine.double(), theirs, rtol=0, atol=5e-3)
 
 
 def test_batch_norm_refuses_what_has_no_statistics() -> None:
@@ -124,6 +130,9 @@ def test_linear(shape) -> None:
         torch.testing.assert_close(ops.linear(x, weight, bias, engine="reference"), results["native"][0])
     with pytest.raises(ValueError, match="does not fit"):
         ops.linear(x, weight[:, :3])
+    for wrong in (torch.zeros(3), torch.zeros(2, 1)):
+        with pytest.raises(ValueError, match="does not fit"):
+            ops.linear(x, weight, wrong, engine="handmade")
 
 
 def test_linear_gradients_equal_finite_differences_twice() -> None:
@@ -158,6 +167,25 @@ def test_cross_entropy_neither_overflows_nor_hides_an_empty_batch() -> None:
         assert ops.cross_entropy(logits, target, engine=name).item() == pytest.approx(2e4)
         empty = ops.cross_entropy(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long), engine=name)
         assert empty.isnan()
+
+
+def test_a_class_that_is_masked_by_minus_infinity() -> None:
+    logits = torch.tensor([[1.0, 2.0, -torch.inf]], requires_grad=True)
+    for name in ("reference", "handmade", "native"):
+        loss = ops.cross_entropy(logits.detach(), torch.tensor([1]), engine=name)
+        assert loss.item() == pytest.approx(0.3132617)  # log(1 + 1/e)
+    handmade, native = (
+        torch.autograd.grad(ops.cross_entropy(logits, torch.tensor([1]), engine=name), logits)[0]
+        for name in ("handmade", "native")
+    )
+    torch.testing.assert_close(handmade, native)
+
+
+@pytest.mark.parametrize("wrong", [-100, -1, 3])
+@pytest.mark.parametrize("name", ["reference", "handmade", "native"])
+def test_no_engine_takes_a_class_that_is_not_there(name, wrong) -> None:
+    with pytest.raises((IndexError, RuntimeError)):
+        ops.cross_entropy(torch.zeros(2, 3), torch.tensor([1, wrong]), engine=name)
 
 
 def test_cross_entropy_refuses_bad_arguments() -> None:

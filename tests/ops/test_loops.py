@@ -50,6 +50,30 @@ def test_loops_serve_plain_tensors_on_the_processor_only() -> None:
         assert not loops.serve(torch.zeros(2))
 
 
+def test_kept_code_is_of_its_signature_and_sources_or_none(tmp_path: Path) -> None:
+    # Two processes before and two after an upgrade, all of which began with an empty folder.
+    old, new, beside = (loops._KeptCode(str(tmp_path), "loop", stamp) for stamp in ("old", "new", "new"))
+    old.save("float32", "old code")
+    assert new.load("float32") is None
+    new.save("float32", "code of float32")
+    beside.save("float64", "code of float64")
+    for process in (new, beside):
+        assert process.load("float32") == "code of float32"
+        assert process.load("float64") == "code of float64"
+    assert old.load("float32") is None
+
+
+def test_a_loop_runs_where_nothing_can_be_kept(monkeypatch) -> None:
+    monkeypatch.setattr("numba.core.caching.CompileResultCacheImpl._locator_classes", [])
+
+    @loops.compiled
+    def double(x):
+        return 2 * x
+
+    assert double(4) == 8
+    assert double.stats.cache_path is None
+
+
 def test_a_loop_is_compiled_anew_when_another_source_has_changed(tmp_path: Path, monkeypatch) -> None:
     source = tmp_path / "kept_loop.py"
     source.write_text("from plusx.ops.loops import compiled\n\n@compiled\ndef double(x):\n    return 2 * x\n")

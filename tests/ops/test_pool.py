@@ -12,6 +12,8 @@ from torch.nn import functional as F
 
 from plusx import ops
 from plusx.ops import loops
+from plusx.ops.pooling.planes import lay_out
+from plusx.ops.pooling.windows import Geometry
 
 CASES = [
     # kernel_size, stride, padding, ceil_mode
@@ -136,19 +138,19 @@ def test_handmade_equals_torch_for_any_shape_dtype_and_layout(data) -> None:
     x = x.masked_fill(torch.rand(x.shape, generator=generator) < 0.2, special).contiguous(
         memory_format=layout
     )
-    for mine, theirs, dilation in (
+    for mine, theirs in (
         (
             lambda x: ops.max_pool2d(x, K, s, P, d, ceil_mode, engine="handmade"),
             lambda x: F.max_pool2d(x, K, s, P, d, ceil_mode),
-            d,
         ),
         (
             lambda x: ops.avg_pool2d(x, K, s, P, ceil_mode, include, engine="handmade"),
             lambda x: F.avg_pool2d(x, K, s, P, ceil_mode, include),
-            (1, 1),
         ),
     ):
-        if any(size + 2 * p < e * (k - 1) + 1 for size, k, p, e in zip((H, W), K, P, dilation, strict=True)):
+        try:
+            theirs(x)
+        except RuntimeError:  # no window fits
             with pytest.raises(ValueError, match="spans"):
                 mine(x)
             continue
@@ -210,8 +212,49 @@ def test_a_window_that_steps_over_the_picture_sends_its_gradient_nowhere(size, l
     x = torch.ones(2, 3, *size).contiguous(memory_format=layout).requires_grad_()
     y = ops.max_pool2d(x, (2, 2), 1, 1, 2, engine="handmade")
     assert y.isneginf().any()
+    assert torch.equal(y, ops.max_pool2d(x.detach(), (2, 2), 1, 1, 2, engine="reference"))
     (grad,) = torch.autograd.grad(y, x, torch.ones_like(y))
     assert grad.sum() == y.isfinite().sum()
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("pool", [ops.max_pool2d, ops.avg_pool2d])
+def test_a_stride_of_no_account_takes_no_memory(pool, layout) -> None:
+    x = torch.arange(90.0).reshape(1, 1, 9, 10).contiguous(memory_format=layout)
+    y = pool(x, 2, 100_000, engine="handmade")
+    torch.testing.assert_close(y, pool(x, 2, 100_000, engine="native"))
+    assert lay_out((9, 10), Geometry((2, 2), (100_000, 100_000), (0, 0), (1, 1), (1, 1))).room < 10_000
+
+
+@pytest.mark.parametrize("pool", [ops.max_pool2d, ops.avg_pool2d])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_a_window_larger_than_the_picture_in_ceil_mode(pool, layout) -> None:
+    x = torch.arange(24.0).reshape(2, 3, 2, 2).contiguous(memory_format=layout).requires_grad_()
+    grad = torch.arange(6.0).reshape(2, 3, 1, 1)
+    results = []
+    for engine in ("handmade", "native"):
+        y = pool(x, 3, 2, ceil_mode=True, engine=engine)
+        results.append((y, *torch.autograd.grad(y, x, grad)))
+    assert results[0][0].shape == (2, 3, 1, 1)
+    torch.testing.assert_close(*results)
+    with torch.no_grad():
+        torch.testing.assert_close(pool(x, 3, 2, ceil_mode=True, engine="reference"), results[0][0])
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_the_mean_of_a_large_map_keeps_its_digits(layout) -> None:
+    x = torch.rand(1, 3, 600, 600, generator=torch.Generator().manual_seed(0)).contiguous(
+        memory_format=layout
+    )
+    y = ops.global_avg_pool2d(x, engine="handmade")
+    torch.testing.assert_close(y.double(), x.double().mean((2, 3), keepdim=True), rtol=4e-7, atol=0)
+
+
+@pytest.mark.parametrize("pool", [ops.global_max_pool2d, ops.global_avg_pool2d])
+@pytest.mark.parametrize("engine", ["reference", "handmade", "native"])
+def test_global_pools_of_one_picture(pool, engine) -> None:
+    x = torch.arange(12.0).reshape(3, 2, 2)
+    assert torch.equal(pool(x, engine=engine), pool(x[None], engine=engine)[0])
 
 
 def test_ties_go_to_the_first_and_nan_passes() -> None:

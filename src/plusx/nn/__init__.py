@@ -7,7 +7,7 @@
 
 A model written for `torch.nn` runs with `plusx.nn` in its place: what is not made here (containers, dropout)
 is torch's own. A layer built with `engine="handmade"` or `engine="native"` keeps that engine; otherwise the
-surrounding `with plusx.engine(…)` counts.
+surrounding `with plusx.engine(…)` counts. `torch.func`'s transformations (grad, vmap) need native throughout.
 """
 
 from typing import Any

@@ -70,6 +70,8 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, engine: str
         raise ValueError(
             f"x {tuple(x.shape)} does not fit weight {tuple(weight.shape)}: (…, in) and (out, in)"
         )
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise ValueError(f"bias {tuple(bias.shape)} does not fit weight {tuple(weight.shape)}: (out,)")
     chosen = resolve(engine, "native")
     if chosen != "native":
         x, weight, bias = for_product(x), for_product(weight), for_product(bias)

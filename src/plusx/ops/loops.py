@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from llvmlite import ir
 from numba import njit, types
+from numba.core.caching import IndexDataCacheFile
 from numba.extending import intrinsic
 from torch import Tensor
 
@@ -68,23 +69,54 @@ def compiled(function: Any) -> Any:
 
     A product and the sum after it may become one instruction; nothing else is reordered.
     """
-    return _kept(njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})(function))
+    return _kept(function, {"contract"})
 
 
 def reordering(function: Any) -> Any:
     """The same for sums that may be taken in any order, so that several numbers are added at a time."""
-    fastmath = {"contract", "reassoc"}
-    return _kept(njit(nogil=True, cache=True, error_model="numpy", fastmath=fastmath)(function))
+    return _kept(function, {"contract", "reassoc"})
 
 
-def _kept(loop: Any) -> Any:
-    """Compile anew when any source of `plusx.ops` changes: Numba asks for the loop's own file only.
-
-    What it inlines comes from others, and a new release may have changed those.
-    """
-    file = loop._cache._cache_file
-    file._source_stamp = (file._source_stamp, _sources())
+def _kept(function: Any, fastmath: set[str]) -> Any:
+    """Compile and keep the code; where nothing can be written, each process compiles for itself."""
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": fastmath}
+    try:
+        loop = njit(cache=True, **options)(function)
+    except RuntimeError:  # neither the package's folder nor the user's can be written
+        return njit(**options)(function)
+    kept = loop._cache
+    kept._cache_file = _KeptCode(
+        kept.cache_path, kept._impl.filename_base, (kept._impl.locator.get_source_stamp(), _sources())
+    )
     return loop
+
+
+class _KeptCode(IndexDataCacheFile):
+    """The machine code of a loop on disk: a file for each signature, which says what it was made from.
+
+    Numba asks for the loop's own source only, but what it inlines comes from others; so `stamp` is of all of
+    them. And Numba finds the files by an index: a process that is killed between writing the one and the
+    other, or two that write at once, leave one that names the code of something else, and it would run.
+    """
+
+    def __init__(self, folder: str, name: str, stamp: Any) -> None:
+        super().__init__(folder, name, stamp)
+        self._name = name
+
+    def save(self, key: Any, data: Any) -> None:
+        """Write the code for a signature and a processor."""
+        self._save_data(self._file(key), (self._source_stamp, data))
+
+    def load(self, key: Any) -> Any:
+        """The code, or None if there is none from these sources."""
+        try:
+            stamp, data = self._load_data(self._file(key))
+        except OSError:
+            return None
+        return data if stamp == self._source_stamp else None
+
+    def _file(self, key: Any) -> str:
+        return f"{self._name}.{hashlib.sha256(repr((self._version, key)).encode()).hexdigest()[:16]}.nbc"
 
 
 @functools.lru_cache(maxsize=1)

@@ -12,6 +12,8 @@ from plusx.ops.lesson_layout import from_lesson, to_lesson
 from plusx.ops.precision import as_given, for_losses
 
 Reduction = Literal["mean", "sum", "none"]
+NONE = torch.iinfo(torch.int64).min
+"""The class number that PyTorch's kernel leaves out: not −100, which is a mistake like any other."""
 
 
 class CrossEntropy(torch.autograd.Function):
@@ -30,7 +32,8 @@ class CrossEntropy(torch.autograd.Function):
         """Map (N, C) logits and (N, C) target probabilities to (N,) losses."""
         ctx.save_for_backward(logits, q)
         z = logits - logits.amax(1, keepdim=True)
-        return z.exp().sum(1).log() - (q * z).sum(1)
+        # A logit of −∞ masks its class: where q is 0 it counts for nothing.
+        return z.exp().sum(1).log() - torch.where(q == 0, 0, q * z).sum(1)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
@@ -66,7 +69,8 @@ def cross_entropy(
         A single number, or (N,) for "none".
 
     Raises:
-        ValueError: if the shapes do not fit or an argument is out of range.
+        ValueError: if the shapes do not fit, or label_smoothing or reduction is out of range.
+        IndexError, RuntimeError: if a class number is out of range, as the engine finds it.
 
     >>> loss = cross_entropy(torch.zeros(1, 10), torch.tensor([3]))
     >>> round(loss.item(), 4)  # log 10
@@ -88,7 +92,9 @@ def cross_entropy(
                 reference.cross_entropy(to_lesson(logits), target.cpu().numpy(), label_smoothing), logits
             )
         case "native":
-            return F.cross_entropy(logits, target, label_smoothing=label_smoothing, reduction=reduction)
+            return F.cross_entropy(
+                logits, target, None, ignore_index=NONE, label_smoothing=label_smoothing, reduction=reduction
+            )
         case "handmade":
             logits = for_losses(logits)
             z = logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits

@@ -95,7 +95,8 @@ def max_pool2d(
     O = np.empty((*_pooled_size(size, kernel_size, stride, padding, dilation, ceil_mode), I.shape[2]))
     for y, x, c in np.ndindex(O.shape):
         window = _window(y, x, size, kernel_size, stride, padding, dilation)
-        O[y, x, c] = np.max([I[row, column, c] for row, column in window if _inside(row, column, size)])
+        pixels = [I[row, column, c] for row, column in window if _inside(row, column, size)]
+        O[y, x, c] = np.max(pixels, initial=-np.inf)
     return O
 
 
@@ -271,10 +272,12 @@ def cross_entropy(logits: ArrayLike, target: ArrayLike, label_smoothing: float =
     """
     z, t = np.asarray(logits, dtype=np.float64), np.asarray(target)
     N, C = z.shape
+    if ((t < 0) | (t >= C)).any():
+        raise IndexError(f"class numbers are 0 … {C - 1}; got {t.tolist()}")
     L = np.zeros(N)
     for n, c in np.ndindex(N, C):
         q = (1 - label_smoothing) * (c == t[n]) + label_smoothing / C
         # Without the largest logit, exp cannot overflow; it cancels out of the quotient.
         log_p = z[n, c] - z[n].max() - log(sum(exp(z[n, k] - z[n].max()) for k in range(C)))
-        L[n] -= q * log_p
+        L[n] -= q * log_p if q else 0  # log 0 of a class that is not asked for is no NaN
     return L

@@ -127,12 +127,12 @@ def output_size(
 
 def _side(size: int, kernel_size: int, stride: int, ends: Pair, dilation: int, ceil_mode: bool) -> int:
     room = size + sum(ends) - span(kernel_size, dilation)
-    if room < 0:
+    outputs = (-(-room // stride) if ceil_mode else room // stride) + 1
+    if outputs < 1:
         raise ValueError(
             f"kernel_size {kernel_size} with dilation {dilation} spans {span(kernel_size, dilation)} pixels, "
             f"more than size {size} with padding {ends[0]} + {ends[1]}"
         )
-    outputs = (-(-room // stride) if ceil_mode else room // stride) + 1
     if ceil_mode and (outputs - 1) * stride >= size + ends[0]:
         outputs -= 1
     return outputs

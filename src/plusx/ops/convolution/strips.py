@@ -4,8 +4,8 @@
 
 The sum does not ask where picture n lies, only that P columns of zeros part it from the next. PyTorch's
 kernel takes a row of pixels about 32 at a time and pays for all of them; of a 4×4 map it uses four. So six
-maps are laid into one strip of 29 columns, P of them between two maps, and the same kernel does the same sum
-in a quarter of the time, the copy included (see docs/how-it-got-fast.md for other sizes).
+maps are laid into one strip of 30 columns, P of them zeros after each map, and the same kernel does the same
+sum in a quarter of the time, the copy included (see docs/how-it-got-fast.md for other sizes).
 
 Only this one sum gains: the convolution itself and the input's gradient are PyTorch's as they come.
 """

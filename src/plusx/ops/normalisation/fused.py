@@ -109,8 +109,14 @@ def _in_order(added: Tensor | None, x: Tensor) -> Tensor | None:
 
 
 def _gradients_of_the_parts(ctx: Any, grad: Tensor) -> list[Tensor | None]:
-    """The gradients of x, weight, bias and added, from operations that can be differentiated again."""
-    x, weight, bias, added, mean, variance = ctx.saved_tensors
+    """The gradients of x, weight, bias and added, from operations that can be differentiated again.
+
+    Views of them are asked for theirs: x may depend on `added`, as in a residual block, and the gradient
+    along that way is not this function's.
+    """
+    *given, mean, variance = ctx.saved_tensors
+    x, weight, bias, added = (None if v is None else v.view_as(v) for v in given)
+    assert x is not None
     count = x.numel() // x.shape[1] if ctx.training else None
     v = Normalisation.apply(x, weight, bias, mean, variance, ctx.eps, count)
     y = activate(v if added is None else v + added, ctx.activation, engine="handmade")

@@ -49,7 +49,7 @@ def batch_norm(
         engine: see `plusx.ops.engine`.
 
     Returns:
-        The shape and dtype of x.
+        The shape of x, and its dtype, or that of `added` if it is wider.
 
     Raises:
         ValueError: if training has a single value in a channel, or evaluation has no running statistics.
@@ -84,7 +84,8 @@ def batch_norm(
     else:
         assert running_mean is not None
         assert running_var is not None
-        mean, variance = running_mean, running_var
+        wide = torch.promote_types(x.dtype, torch.float32)
+        mean, variance = running_mean.to(wide), running_var.to(wide)
     if chosen == "handmade" and in_one_pass:
         return FusedNormalisation.apply(x, weight, bias, added, mean, variance, eps, training, activation)
     if chosen == "handmade":

@@ -213,7 +213,7 @@ def forward(
 ) -> Tensor:
     """f(w · x̂ + b + added)."""
     y, C = torch.empty_like(x), x.shape[1]
-    given = (x, _or(added, x), mean, variance, _or(weight, mean), _or(bias, mean), y)
+    given = (x, _or(added, x), *_by_channel(mean, variance, weight, bias), y)
     tiling = _tiling(C)
     with torch.cuda.device_of(x):
         _forward[_grid(triton.cdiv(x.numel() // C, tiling["TILE_R"]), C)](
@@ -239,7 +239,7 @@ def backward(
     C, R, partial, rounds = _shares(x, mean.dtype)
     dweight, dbias = torch.empty_like(mean), torch.empty_like(mean)
     dx, passed = torch.empty_like(x), None if added is None else torch.empty_like(x)
-    given = (x, grad, _or(added, x), mean, variance, _or(weight, mean), _or(bias, mean))
+    given = (x, grad, _or(added, x), *_by_channel(mean, variance, weight, bias))
     choices, tiling = _choices(weight, bias, added, activation), _tiling(C)
     with torch.cuda.device_of(x):
         _gradient_sums[_grid(len(partial), C)](
@@ -287,6 +287,13 @@ def _choices(
 
 def _wide(dtype: torch.dtype) -> Any:
     return tl.float64 if dtype == torch.float64 else tl.float32
+
+
+def _by_channel(
+    mean: Tensor, variance: Tensor, weight: Tensor | None, bias: Tensor | None
+) -> tuple[Tensor, ...]:
+    """All (C,), their numbers side by side, as the kernels read them."""
+    return tuple(v.contiguous() for v in (mean, variance, _or(weight, mean), _or(bias, mean)))
 
 
 def _or(tensor: Tensor | None, other: Tensor) -> Tensor:

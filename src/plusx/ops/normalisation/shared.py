@@ -21,7 +21,7 @@ def shared_statistics(x: Tensor) -> tuple[Tensor, Tensor, int]:
     """Mean and variance of each channel over the x of all processes, and how many values those are.
 
     Args:
-        x: (n, C, …), of the same C and size in every process; n may differ.
+        x: (n, C, …), of the same C and size in every process; n may differ, but is 1 at least.
     """
     mean, variance = statistics_of(x)
     count = mean.new_full((1,), x.numel() // x.shape[1])

@@ -20,15 +20,13 @@ def max_forward(x: Tensor, geometry: Geometry, y: Tensor, winner: Tensor) -> Non
     """Fill y and winner (N, C, H_out, W_out), laid out as x."""
     size, layout, K = (x.shape[2], x.shape[3]), layout_of(x), _known(geometry)
     pictures, best, won = (loops.as_pictures(t, layout) for t in (x, y, winner))
-    lowest, count = loops.widened(x, -torch.inf), parts(pictures)
-    first_taps = _first_taps(geometry, won.dtype.type)
+    count = parts(pictures)
     if layout == torch.channels_last:
-        maximum_loops.forward(
-            count, pictures, x.shape[1], size, geometry[1:], K, first_taps, lowest, best, won
-        )
+        maximum_loops.forward(count, pictures, x.shape[1], size, geometry[1:], K, best, won)
     elif in_wide_tiles(size, geometry, _least_row(pictures)):
         maximum_planes.forward_tiled(count, pictures, size[1], K, best, won)
     else:
+        first_taps, lowest = _first_taps(geometry, won.dtype.type), loops.widened(x, -torch.inf)
         maximum_planes.forward(count, pictures, lay_out(size, geometry), first_taps, lowest, best, won)
 
 

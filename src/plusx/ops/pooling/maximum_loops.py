@@ -73,7 +73,7 @@ def _add_two(grad, won, at_a, at_b, tap_a, tap_b, dx):
 
 
 @compiled
-def _forward(part, x, C, size, geometry, K, first_taps, lowest, y, winner):
+def _forward(part, x, C, size, geometry, K, y, winner):
     _, first, end = part
     K_h, K_w = len(K[0]), len(K[1])
     (H, W), (s_h, s_w), (start_h, start_w), (d_h, d_w), (H_out, W_out) = size, *geometry
@@ -94,9 +94,6 @@ def _forward(part, x, C, size, geometry, K, first_taps, lowest, y, winner):
                         if 0 <= row < H and 0 <= column < W:
                             places[found], tap[found] = (row * W + column) * C, i * K_w + j
                             found += 1
-                if found == 0:  # taps that lie far apart may all miss a small picture
-                    best[:] = narrow(lowest, best[0])
-                    won[:] = first_taps[p * W_out + q]
                 for m in range(0, found, 2):
                     other = min(m + 1, found - 1)  # the last one may meet itself
                     a, b = x[n, places[m] : places[m] + C], x[n, places[other] : places[other] + C]

@@ -63,6 +63,7 @@ def lay_out(size: Pair, geometry: Geometry) -> Planes:
     (array([0, 1, 0]), array([0, 0, 1]))
     """
     K, s, start, d, out = geometry
+    s = tuple(1 if windows == 1 else stride for windows, stride in zip(out, s, strict=True))  # of no account
     rows, columns = (out[axis] + (K[axis] - 1) * d[axis] // s[axis] for axis in (0, 1))
     step = rows * columns
     together = max(1, ROOM // (s[0] * s[1] * step))

@@ -142,9 +142,13 @@ def avg_pool2d(
 def global_avg_pool2d(x: Tensor, *, engine: str | None = None) -> Tensor:
     """Return the mean of each feature map (lesson: 全局池化), (N, C, H, W) → (N, C, 1, 1).
 
+    One picture (C, H, W) gives (C, 1, 1).
+
     >>> global_avg_pool2d(torch.arange(4.0).reshape(1, 1, 2, 2)).tolist()
     [[[[1.5]]]]
     """
+    if x.dim() == 3:
+        return global_avg_pool2d(x[None], engine=engine)[0]
     _check_map(x)
     match resolve(engine, "handmade"):
         case "handmade":
@@ -156,9 +160,13 @@ def global_avg_pool2d(x: Tensor, *, engine: str | None = None) -> Tensor:
 def global_max_pool2d(x: Tensor, *, engine: str | None = None) -> Tensor:
     """Return the largest value of each feature map (lesson: 全局池化), (N, C, H, W) → (N, C, 1, 1).
 
+    One picture (C, H, W) gives (C, 1, 1).
+
     >>> global_max_pool2d(torch.arange(4.0).reshape(1, 1, 2, 2)).tolist()
     [[[[3.0]]]]
     """
+    if x.dim() == 3:
+        return global_max_pool2d(x[None], engine=engine)[0]
     _check_map(x)
     match resolve(engine, "handmade" if loops.serve(x) else "native"):
         case "handmade":
@@ -193,4 +201,4 @@ def _counted(
 
 def _check_map(x: Tensor) -> None:
     if x.dim() != 4 or 0 in x.shape[2:]:
-        raise ValueError(f"x must be (N, C, H, W) with at least one pixel; got {tuple(x.shape)}")
+        raise ValueError(f"x must be (N, C, H, W) or (C, H, W) with at least one pixel; got {tuple(x.shape)}")
