@@ -1,9 +1,11 @@
 """The benchmarks run, check what they time, and say what they found. Speed itself is not asserted."""
 
+import itertools
 import json
 import math
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 import torch
@@ -15,6 +17,7 @@ from plusx.bench.operations import Case
 from plusx.bench.show import draw_steps, steps_table
 from plusx.bench.show_loading import draw_loading, loading_table
 from plusx.bench.steps import step_memory, ways
+from plusx.bench.timing import alternate
 
 
 def test_operations_are_checked_and_summed_up() -> None:
@@ -39,7 +42,9 @@ def test_an_operation_that_computes_something_else_is_found_out(monkeypatch) -> 
     assert not any(row["equal"] for row in bench_operations("pooling", rounds=1)["rows"])
 
 
-def test_steps_of_a_network(monkeypatch) -> None:
+@pytest.mark.parametrize("best", [torch.bfloat16, torch.float32])
+def test_steps_of_a_network(best, monkeypatch) -> None:
+    monkeypatch.setattr("plusx.bench.steps.resolve_precision", lambda name, device: best)
     monkeypatch.setattr("plusx.bench.steps.NETWORKS", {"resnet20": (4, 32)})
     monkeypatch.setattr("plusx.bench.steps.peak_memory", lambda build, rehearse: 3 * 2**20)
     result = bench_steps(("resnet20",), rounds=1)
@@ -113,6 +118,25 @@ def test_the_command_writes_table_json_and_picture(tmp_path) -> None:
         f"plusx: {tmp_path}/recipe.toml can't be read (No such file or directory); give the directory of a "
         "finished run\n"
     )
+
+
+def test_no_competitor_always_follows_the_same_one() -> None:
+    order: list[str] = []
+    alternate({name: lambda name=name: order.append(name) for name in "abc"}, rounds=12)
+    followed = Counter(itertools.pairwise(order[3:]))
+    for a, b in itertools.permutations("abc", 2):
+        assert 4 <= followed[a, b] <= 8  # six of 36 each, if chance decided
+
+
+def test_a_result_is_kept_even_if_its_picture_fails(tmp_path, monkeypatch) -> None:
+    def fail(result: dict) -> bytes:
+        raise RuntimeError("no font")
+
+    monkeypatch.setattr(plusx.bench.commands, "bench_operations", lambda *_: {"rows": [], "summary": {}})
+    monkeypatch.setattr("plusx.bench.show.draw_operations", fail)
+    done = CliRunner().invoke(plusx.bench.commands.app, ["ops", "--out", str(tmp_path)])
+    assert isinstance(done.exception, RuntimeError)
+    assert json.loads((tmp_path / "bench-ops.json").read_text()) == {"rows": [], "summary": {}}
 
 
 def test_growth_is_measured_unless_networks_are_named(tmp_path, monkeypatch, finished_run) -> None:

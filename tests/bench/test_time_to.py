@@ -76,9 +76,17 @@ def test_what_is_no_finished_run_is_refused(run, tmp_path: Path) -> None:
         time_to([tmp_path / "nowhere"])
 
 
-def test_runs_of_two_recipes_have_no_median(run) -> None:
-    folders = [run("one", [0.9]), run("two", [0.9])]
-    result = json.loads((folders[1] / "result.json").read_text()) | {"recipe": "resnet20"}
-    (folders[1] / "result.json").write_text(json.dumps(result))
-    with pytest.raises(UserError, match="runs of fast and resnet20 have no median in common"):
-        time_to(folders)
+def test_runs_that_differ_in_more_than_the_seed_have_no_median(finished_run: Callable[..., Path]) -> None:
+    runs = [
+        finished_run(name, 0.9, **settings)
+        for name, settings in (
+            ("one", {"training__seed": 1}),
+            ("two", {"training__seed": 2}),
+            ("three", {"optimizer__learning_rate": 0.1, "data__crop": 1}),
+        )
+    ]
+    assert time_to(runs[:2])["rows"][0]["reached"] == 2
+    with pytest.raises(
+        UserError, match=r"one and .*three differ in data\.crop, optimizer\.learning_rate and have no median"
+    ):
+        time_to(runs)

@@ -22,6 +22,8 @@ from plusx.files import write_whole
 
 GROUPS = ("pooling", "convolution", "normalisation")
 
+Draw = Callable[[dict[str, Any]], bytes]
+
 app = typer.Typer(help="Measure our speed beside PyTorch's, on this machine.", no_args_is_help=True)
 Out = Annotated[Path, typer.Option(help="Folder for the JSON file and the picture.")]
 Rounds = Annotated[int, typer.Option(min=1, help="How often each competitor runs; the median counts.")]
@@ -46,7 +48,7 @@ def ops(
     place = resolve_device(device)
     with _measuring(out) as say:
         result = bench_operations(group, rounds, say, place)
-    _deliver(out, "ops", result, operations_table(result), {"ops": draw_operations(result)}, as_json)
+    _deliver(out, "ops", result, operations_table, {"ops": draw_operations}, as_json)
 
 
 @app.command("train")
@@ -84,10 +86,10 @@ def train(
         if growth or (growth is None and not networks):
             result["growth"] = bench_growth(rounds, say)
     result |= ended
-    pictures = {"train": draw_steps(result)}
+    pictures: dict[str, Draw] = {"train": draw_steps}
     if "growth" in result:
-        pictures["growth"] = draw_growth(result["growth"])
-    _deliver(out, "train", result, training_tables(result), pictures, as_json)
+        pictures["growth"] = lambda result: draw_growth(result["growth"])
+    _deliver(out, "train", result, training_tables, pictures, as_json)
 
 
 @app.command("scaling")
@@ -97,7 +99,7 @@ def scaling(out: Out = Path("runs/bench"), rounds: Rounds = 5, as_json: Json = F
 
     with _measuring(out) as say:
         result = bench_scaling(rounds, say)
-    _deliver(out, "scaling", result, scaling_tables(result), {"scaling": draw_scaling(result)}, as_json)
+    _deliver(out, "scaling", result, scaling_tables, {"scaling": draw_scaling}, as_json)
 
 
 @app.command("data")
@@ -107,7 +109,7 @@ def data(out: Out = Path("runs/bench"), rounds: Rounds = 3, as_json: Json = Fals
 
     with _measuring(out) as say:
         result = bench_loading(rounds, say=say)
-    _deliver(out, "data", result, loading_table(result), {"data": draw_loading(result)}, as_json)
+    _deliver(out, "data", result, loading_table, {"data": draw_loading}, as_json)
 
 
 @contextmanager
@@ -122,18 +124,20 @@ def _deliver(
     out: Path,
     name: str,
     result: dict[str, Any],
-    table: RenderableType,
-    pictures: dict[str, bytes],
+    tabulate: Callable[[dict[str, Any]], RenderableType],
+    pictures: dict[str, Draw],
     as_json: bool,
 ) -> None:
+    """Write the result before anything is made of it: measuring took minutes."""
     text = json.dumps(result, indent=2)
-    files: dict[Path, str | bytes] = {out / f"bench-{name}.json": text + "\n"}
-    files |= {out / f"bench-{picture}.png": content for picture, content in pictures.items()}
-    for path, content in files.items():
-        write_whole(path, content)
+    files = [out / f"bench-{name}.json"]
+    write_whole(files[0], text + "\n")
+    for picture, draw in pictures.items():
+        files.append(out / f"bench-{picture}.png")
+        write_whole(files[-1], draw(result))
     if as_json:
         print(text)
         return
     # What is not a terminal, a file or a pipe, has no width to fit.
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    Console(width=None if sys.stdout.isatty() else 120).print(tabulate(result))
     print(f"\nwritten: {', '.join(map(str, files))}")

@@ -197,7 +197,7 @@ def _measure(
         "dtype": dtype,
         "layout": layout,
         "equal": equal,
-        # Backward reads what forward wrote and writes what it read: the same bytes, and the inputs once more.
+        # Backward reads as much as forward wrote and writes as much as it read.
         "floor_ms": 1e3 * max(2 * moved / bandwidth, 3 * case.operations / rate),
     }
     totals = {}

@@ -115,7 +115,7 @@ def draw_steps(result: dict[str, Any]) -> bytes:
     """Pictures a second of each network, a bar for each way."""
     rows = result["rows"]
     ways = list(dict.fromkeys(r["way"] for r in rows))
-    colours = dict(zip(ways, (LIGHT.test, LIGHT.validation, LIGHT.muted, LIGHT.train), strict=False))
+    colours = dict(zip(ways, LIGHT.series, strict=False))
     panels = {
         network: [
             Bar(row["way"], row["images_per_second"], _rate(row), colours[row["way"]])

@@ -7,7 +7,8 @@ from statistics import median
 from typing import Any
 
 from plusx.errors import UserError
-from plusx.report.run_files import RunFiles, read_run
+from plusx.report.finished import read_finished
+from plusx.report.run_files import RunFiles
 
 ACCURACIES = (0.90, 0.94)
 
@@ -28,14 +29,21 @@ def time_to(directories: Sequence[Path]) -> dict[str, Any]:
         them (null if it is a run that did not), and the `runs` one by one.
 
     Raises:
-        UserError: if a run is not finished or is damaged, or they are of different recipes.
+        UserError: if a run is not finished or is damaged, or they differ in more than the seed.
     """
-    runs = {str(run): read_run(run) for directory in directories for run in _runs_in(directory)}
-    recipes = sorted({files.result["recipe"] for files in runs.values()})
-    if len(recipes) > 1:
-        raise UserError(f"runs of {' and '.join(recipes)} have no median in common; give those of one recipe")
+    found = [read_finished(run) for directory in directories for run in _runs_in(directory)]
+    first, *others = found
+    for other in others:
+        a, b = first.settings, other.settings
+        differ = sorted(key for key in a | b if a.get(key) != b.get(key))
+        if differ:
+            raise UserError(
+                f"{first.name} and {other.name} differ in {', '.join(differ)} and have no median in common; "
+                "give runs of one recipe"
+            )
+    runs = {run.name: run.files for run in found}
     return {
-        "recipe": recipes[0],
+        "recipe": first.recipe.name,
         "processors": sorted({str(files.environment.get("processor")) for files in runs.values()}),
         "rows": [_row(accuracy, runs) for accuracy in ACCURACIES],
     }

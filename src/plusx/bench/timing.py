@@ -23,7 +23,8 @@ class Spread:
 def alternate(calls: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[Any]]:
     """Run every call once for warming up and then `rounds` times in turn; return what they returned.
 
-    Each round begins with another one, since a call may find in the cache what the call before it left there.
+    Each round begins with another one, and every second goes the other way, since a call may find in the
+    cache what the call before it left there.
 
     >>> alternate({"a": lambda: 1, "b": lambda: 2}, rounds=2)
     {'a': [1, 1], 'b': [2, 2]}
@@ -33,8 +34,8 @@ def alternate(calls: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, 
     results: dict[str, list[Any]] = {name: [] for name in calls}
     names = list(calls)
     for turn in range(rounds):
-        for k in range(len(names)):
-            name = names[(turn + k) % len(names)]
+        order = names[turn % len(names) :] + names[: turn % len(names)]
+        for name in reversed(order) if turn % 2 else order:
             results[name].append(calls[name]())
     return results
 

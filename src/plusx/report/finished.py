@@ -74,10 +74,15 @@ def read_runs(directories: Sequence[Path]) -> list[Run]:
         if (place := directory.resolve()) in seen:
             raise UserError(f"{directory} and {seen[place]} are the same run; give each once")
         seen[place] = directory
-    return [_read(directory) for directory in directories]
+    return [read_finished(directory) for directory in directories]
 
 
-def _read(directory: Path) -> Run:
+def read_finished(directory: Path) -> Run:
+    """Read one.
+
+    Raises:
+        UserError: if it is not finished or is damaged.
+    """
     files = read_run(directory)
     written = directory / "data.json"
     try:
