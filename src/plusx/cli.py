@@ -27,6 +27,7 @@ from plusx.lab.commands import app as lab_app
 from plusx.text import visible
 from plusx.train import Interrupted
 
+MEMORY = "memory ran out; smaller batches need less: --set training.batch_size=100, or smaller pictures"
 LONGEST = 2000  # characters of an error's line; a damaged file may have longer things to say
 
 app = typer.Typer(
@@ -101,7 +102,11 @@ def main() -> None:
     except (MemoryError, torch.OutOfMemoryError):
         if debug:
             raise
-        _fail("memory ran out; smaller batches need less: --set training.batch_size=100, or smaller pictures")
+        _fail(MEMORY)
+    except RuntimeError as error:  # torch's allocator of the processor's memory has no class of its own
+        if debug or "DefaultCPUAllocator" not in str(error):
+            raise
+        _fail(MEMORY)
     except (typer.Abort, KeyboardInterrupt):
         raise SystemExit(130) from None
     if isinstance(code, int) and code:  # what a command left by `typer.Exit`

@@ -1,6 +1,7 @@
 """`plusx evaluate` on a folder of pictures, in this process."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -80,6 +81,33 @@ def test_pictures_that_changed_since_the_training_are_remarked_on(
     (run / "data.json").write_text("{")
     with pytest.raises(UserError, match=r"data\.json can't be read"):
         evaluate(run, views="none")
+
+
+def test_a_run_s_own_pictures_are_split_as_then_from_wherever_they_are_named(
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    finished_run: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    record = plusx.data.load_folder(folder).record
+    monkeypatch.chdir(folder.parent)
+    run = finished_run("run", 0.9, record, data__source=folder.name)  # as a user types it: relative
+    network = plusx.load("cifar10")
+    plusx.models.save_weights(run / "model.safetensors", network.network, network.card)
+    copy, others = folder.parent / "copy", folder.parent / "others"
+    shutil.copytree(folder, copy)
+    shutil.copytree(folder, others)
+    (others / NAMES[0] / "0.png").unlink()
+    (folder.parent / "elsewhere").mkdir()
+
+    def tested(what: Path, data: Path | None) -> int:
+        evaluate(what, data=data and str(data), views="none", as_json=True)
+        return sum(map(sum, json.loads(capsys.readouterr().out)["confusion"]["counts"]))
+
+    for place in (folder.parent, folder.parent / "elsewhere"):
+        monkeypatch.chdir(place)
+        for what in (run, run / "model.safetensors"):
+            assert [tested(what, data) for data in (None, folder, copy, others)] == [12, 12, 12, 59]
 
 
 def test_a_page_that_can_not_be_written_is_one_line(folder: Path) -> None:

@@ -3,6 +3,8 @@
 import errno
 import os
 import resource
+import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -12,14 +14,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from plusx import cli, data
 from plusx.commands.train import train
 from plusx.errors import UserError
 from plusx.files import write_whole
 from plusx.models import load
-from plusx.train import claim, locked
+from plusx.train import Interrupted, claim, locked
 from plusx.train.display import clock
+from plusx.train.measuring import Measure
+from plusx.train.recipe import Recipe, to_toml
 
 SMALL = [
     *("training.batch_size=100", "training.small_epochs=2", "training.small_size=8", "evaluation.views=none")
@@ -128,6 +133,62 @@ def test_nothing_is_written_through_a_link_that_lies_there(tmp_path) -> None:
     assert not (tmp_path / "a").is_symlink()
 
 
+def test_pictures_too_small_for_what_is_done_to_them_are_a_line(tmp_path) -> None:
+    with pytest.raises(UserError, match=r"data\.crop=32 shifts pictures of 32×32 by more than 31 pixels"):
+        train("fast", data="sample", out=tmp_path / "run", settings=["data.crop=32"], quiet=True)
+    (tmp_path / "pictures").mkdir()
+    for name in ("cat", "dog"):
+        (tmp_path / "pictures" / name).mkdir()
+        for number, image in enumerate(data.sample("train")[0][:20]):
+            Image.fromarray(image).rotate(number).save(tmp_path / "pictures" / name / f"{number}.png")
+    with pytest.raises(UserError, match="pictures of 4×4 are too small for this network: kernel_size 2"):
+        train(
+            "fast",
+            data=str(tmp_path / "pictures"),
+            out=tmp_path / "run",
+            settings=["data.size=4"],
+            quiet=True,
+        )
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_recipe_that_a_command_wrote_is_taken_as_it_is(tmp_path, monkeypatch) -> None:
+    def resolved(name: str, **options: object) -> Recipe:
+        with pytest.raises(StopIteration):
+            train(name, data="sample", out=tmp_path / "run", quiet=True, **options)
+        return found[-1]
+
+    def keep(recipe: Recipe, *_: object, **__: object) -> None:
+        found.append(recipe)
+        raise StopIteration
+
+    found: list[Recipe] = []
+    monkeypatch.setattr("plusx.train.Trainer", keep)
+    first = resolved("fast", settings=["training.batch_size=400", "training.scale_batch=true"])
+    assert (first.training.batch_size, first.training.scale_batch) == (400, False)
+    fitted = resolved("fast")
+    assert fitted.training.batch_size < 1000
+    for recipe in (first, fitted):
+        (tmp_path / "again.toml").write_text(to_toml(recipe))
+        assert resolved(str(tmp_path / "again.toml")) == recipe
+
+
+def test_an_interrupt_while_the_finished_network_is_measured_says_how_to_go_on(tmp_path, monkeypatch) -> None:
+    run = tmp_path / "my run"
+    with monkeypatch.context() as patched:
+        patched.setattr(Measure, "accuracy_with_views", lambda *_: signal.raise_signal(signal.SIGINT))
+        with pytest.raises(Interrupted) as stopped:
+            run_on_sample(run, data_dir=tmp_path / "there", strict=True)
+    assert stopped.value.signal == signal.SIGINT
+    assert shlex.split(stopped.value.again) == [
+        *("plusx", "train", "--resume", str(run), "--data-dir", str(tmp_path / "there"), "--strict")
+    ]
+    assert not (run / "result.json").exists()
+    monkeypatch.setattr("plusx.report.write_report", lambda *_, **__: None)
+    train(resume=run, quiet=True)
+    assert (run / "result.json").exists()
+
+
 def test_only_one_process_trains_in_a_directory(tiny, tmp_path) -> None:
     with locked(tmp_path / "run"):
         claim(tmp_path / "run", tiny())
@@ -175,12 +236,22 @@ def test_a_reader_that_has_enough_ends_the_command_quietly() -> None:
     assert (plusx.returncode, said) == (141, b"")
 
 
+def _no_memory() -> Exception:
+    """What torch itself raises."""
+    try:
+        torch.empty(2**50)
+    except Exception as error:
+        return error
+    raise AssertionError("a petabyte of memory")
+
+
 @pytest.mark.parametrize(
     ("error", "says"),
     [
         (OSError(errno.ENOSPC, "No space left", "runs/a"), "plusx: runs/a: No space left\n"),
         (OSError(errno.EROFS, "Read-only file system"), "plusx: writing: Read-only file system\n"),
         (MemoryError(), "plusx: memory ran out; "),
+        (_no_memory(), "plusx: memory ran out; "),
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "plusx: memory ran out; "),
     ],
 )

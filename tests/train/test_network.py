@@ -84,7 +84,9 @@ def test_a_scaled_batch_scales_the_rates_of_sgd_alone() -> None:
     assert scaled(by_sgd, 3).optimizer.head_learning_rate == pytest.approx(0.9)
     assert scaled(by_muon, 3).training.batch_size == 3 * by_muon.training.batch_size
     assert scaled(by_muon, 3).optimizer == by_muon.optimizer
-    assert scaled(by_sgd, 1) == by_sgd
+    assert scaled(by_sgd, 1).training.batch_size == by_sgd.training.batch_size
+    for processes in (1, 3):
+        assert scaled(scaled(by_sgd, processes), 3) == scaled(by_sgd, processes)  # a written recipe stays
     assert scaled(load_recipe("resnet20"), 3) == load_recipe("resnet20")
 
 

@@ -5,10 +5,24 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from plusx.errors import UserError
 from plusx.models import create_model
 from plusx.train.optim import Muon, make_optimizers, orthogonalise, set_rates
 from plusx.train.recipe import Optimizer
 from plusx.train.schedule import factor
+
+
+@pytest.mark.parametrize("name", ["sgd", "muon"])
+def test_every_parameter_is_stepped_or_refused(name) -> None:
+    model = torch.nn.Module()
+    for k, shape in enumerate([(), (4,), (4, 1, 1), (4, 3), (4, 1, 1, 1), (4, 3, 3, 3)]):
+        model.register_parameter(f"p{k}", torch.nn.Parameter(torch.zeros(shape)))
+    optimizers = make_optimizers(model, Optimizer(name=name))
+    stepped = [p for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]]
+    assert sorted(map(id, stepped)) == sorted(map(id, model.parameters()))
+    model.register_parameter("positions", torch.nn.Parameter(torch.zeros(1, 9, 4)))
+    with pytest.raises(UserError, match=r"parameter positions of shape \(1, 9, 4\) is no filter"):
+        make_optimizers(model, Optimizer(name=name))
 
 
 @settings(deadline=None, max_examples=30)

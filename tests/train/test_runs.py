@@ -18,8 +18,9 @@ from plusx.errors import UserError
 from plusx.inference import normalise
 from plusx.models import load
 from plusx.train import Interrupted
-from plusx.train.checkpoint import KEPT
-from plusx.train.recipe import load_recipe
+from plusx.train.checkpoint import KEPT, Position
+from plusx.train.progress import Plan
+from plusx.train.recipe import Evaluation, Training, load_recipe
 
 TIMES = {"seconds_train", "seconds_evaluate", "images_per_second"}
 
@@ -218,6 +219,16 @@ def test_a_recipe_written_by_a_run_repeats_it(tiny, trainer, tmp_path) -> None:
     trainer(tiny(), tmp_path / "a").train()
     trainer(load_recipe(str(tmp_path / "a" / "recipe.toml")), tmp_path / "b").train()
     assert_same_run(tmp_path / "a", tmp_path / "b")
+
+
+def test_the_time_left_has_the_measurements_to_come() -> None:
+    plan = Plan(Training(epochs=4, batch_size=10), pictures=100, size=32)
+    evaluation = Evaluation(views="shift", every=2)
+    first = Position(step=5, epoch_seconds=10.0)
+    assert plan.seconds_left(first, evaluation) == pytest.approx(2 * 35)
+    third = Position(step=25, epoch_seconds=10.0, evaluate_seconds=3.0)
+    assert plan.seconds_left(third, evaluation) == pytest.approx(2 * 15 + 3 * (1 + 6))
+    assert plan.seconds_left(third, Evaluation(views="none")) == pytest.approx(2 * 15 + 1.5 * 2)
 
 
 def test_a_batch_larger_than_the_data_is_a_user_error(tiny, trainer, tmp_path) -> None:

@@ -83,7 +83,7 @@ def _right(run: "Run", data_dir: Path | None, device: torch.device, console: Con
     if not (directory / WEIGHTS_FILE).exists():
         raise UserError("no weights")
     if run.recipe.data.source == "cifar10" and any(
-        batch is None or batch.fault for batch in pictures_room.verify(data_dir).values()
+        batch.fault for batch in pictures_room.verify(data_dir).values()
     ):
         raise UserError("CIFAR-10 is not in the cache: plusx data fetch")  # no reason to fetch it unasked
     classifier = plusx.load(directory).to(device)

@@ -26,8 +26,8 @@ def fetch(data_dir: DataDir = None) -> None:
     """Bring CIFAR-10 into the cache, from the first source that serves it, and verify it."""
     console = Console()
     batches = pictures_room.fetch(data_dir, console=console)
-    where = sorted({str(batch.where) for batch in batches.values()})
-    console.print(f"CIFAR-10 is whole: {len(batches)} batches in {where[0]}", highlight=False, soft_wrap=True)
+    where = Path(min(batch.where for batch in batches.values())).parent
+    say(console, f"CIFAR-10 is whole: {len(batches)} batches in {where}")
 
 
 @app.command("verify")
@@ -35,9 +35,8 @@ def verify(data_dir: DataDir = None) -> None:
     """Check every batch's content against its published hash."""
     faulty = 0
     for name, batch in pictures_room.verify(data_dir).items():
-        fault = "missing" if batch is None else batch.fault
-        print(f"{name}  {visible(fault or 'whole')}")
-        faulty += fault is not None
+        print(f"{name}  {visible(batch.fault or 'whole')}")
+        faulty += batch.fault is not None
     if faulty:
         raise UserError(
             f"{faulty} of {len(pictures_room.BATCHES)} batches are not whole; mend them: plusx data fetch"

@@ -12,29 +12,61 @@ from plusx.text import from_json
 
 
 def dataset_of(run_or_weights: Path, source: str | None, data_dir: Path | None, card: Card) -> data.Dataset:
-    """The pictures of `source`: for the folder that the run was trained on, split as then; else all test.
+    """The pictures of `source`: those that the run was trained on, split as then; others are all for testing.
 
     Args:
-        run_or_weights: its `recipe.toml`, if it has one, says what it was trained on.
+        run_or_weights: a run, or weights; what is in their directory says what the run was trained on.
         source: "cifar10", "sample", a folder or shards; None for what the run was trained on.
         data_dir: as in `plusx.data.fetch`.
         card: of the network.
+
+    Raises:
+        UserError: if the run's record of its pictures is damaged, or as in `plusx.data.load`.
     """
     from plusx.train import load_recipe
 
-    written = run_or_weights / "recipe.toml"
-    recipe = load_recipe(str(written)) if written.exists() else load_recipe("fast")
-    chosen = source or recipe.data.source
-    its_own = Path(chosen).resolve() == Path(recipe.data.source).resolve()
-    return data.load(
-        chosen,
-        data_dir,
-        test=recipe.data.test if its_own else "",
-        size=card.input_size,
-        test_share=recipe.data.test_share if its_own else 1.0,
-        seed=recipe.training.seed,
-        console=Console(stderr=True),
-    )
+    run = _run_of(run_or_weights)
+    recipe = load_recipe(str(run / "recipe.toml") if run else "fast")
+    trained_on = _record_of(run)
+    # The recipe has a folder as it was typed, which from elsewhere leads elsewhere.
+    folder = Path(trained_on.get("folder", recipe.data.source))
+    own = str(folder) if folder.exists() else recipe.data.source
+    chosen = source or own
+
+    def load(as_then: bool) -> data.Dataset:
+        return data.load(
+            chosen,
+            data_dir,
+            test=recipe.data.test if as_then else "",
+            size=card.input_size,
+            test_share=recipe.data.test_share if as_then else 1.0,
+            seed=recipe.training.seed,
+            console=Console(stderr=True),
+        )
+
+    if Path(chosen).resolve() == Path(own).resolve():
+        return load(as_then=True)
+    others = load(as_then=False)
+    a_copy = bool(others.record) and others.record["content"] == trained_on.get("content")
+    return load(as_then=True) if a_copy else others
+
+
+def _run_of(run_or_weights: Path) -> Path | None:
+    """The run's directory, if this is one, or weights in one."""
+    folder = run_or_weights if run_or_weights.is_dir() else run_or_weights.parent
+    return folder if run_or_weights.exists() and (folder / "recipe.toml").exists() else None
+
+
+def _record_of(run: Path | None) -> dict[str, str]:
+    """The folder of the pictures that a run was trained on, and their content's digest; empty if unknown."""
+    written = run and run / "data.json"
+    if written is None or not written.exists():
+        return {}
+    try:
+        record = from_json(written.read_text(encoding="utf-8"))
+        return {key: str(record[key]) for key in ("folder", "content")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{written} can't be read ({error}); use another copy of the run") from error
 
 
 def labels_of(run_or_weights: Path, dataset: data.Dataset, card: Card) -> np.ndarray:
@@ -55,15 +87,10 @@ def remarks_on(run_or_weights: Path, dataset: data.Dataset) -> list[str]:
     Raises:
         UserError: if the run's record of its pictures is damaged.
     """
-    record, written = dataset.record, run_or_weights / "data.json"
-    if not record or not written.exists():
+    record, trained_on = dataset.record, _record_of(_run_of(run_or_weights))
+    if not record or trained_on.get("folder") != record["folder"]:
         return []
-    try:
-        trained_on = from_json(written.read_text(encoding="utf-8"))
-        folder, content = trained_on["folder"], trained_on["content"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{written} can't be read ({error}); use another copy of the run") from error
-    if folder != record["folder"] or content == record["content"]:
+    if trained_on["content"] == record["content"]:
         return []
     return [
         f"the pictures in {record['folder']} changed since the run was trained, so that some of these may "

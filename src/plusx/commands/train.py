@@ -1,5 +1,7 @@
 """`plusx train`."""
 
+import shlex
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -114,7 +116,7 @@ def _train(
         refuse_changed,
         refuse_taken,
         scaled,
-        setting_keys,
+        settled_in,
     )
 
     if resume is not None:
@@ -138,10 +140,8 @@ def _train(
     for remark in dataset.record.get("remarks", []):
         say(console, f"note: {remark}")
     if resume is None:
-        # In a file of their own, users have settled what is in pixels themselves.
-        own = set(setting_keys()) - {"training.batch_size"} if (name or "").endswith(".toml") else set()
-        feed = dataset.feed(torch.device("cpu"))
-        recipe = scaled(fit(recipe, feed.pictures, feed.size, own | overrides.keys()), processes.count)
+        feed, chosen = dataset.feed(torch.device("cpu")), overrides.keys() | settled_in(name or "fast")
+        recipe = scaled(fit(recipe, feed.pictures, feed.size, chosen), processes.count)
     elif processes.leads:
         refuse_changed(run, dataset.record)
     display = Display(recipe, console, choose_mode(console, console.quiet))
@@ -152,6 +152,8 @@ def _train(
         except Interrupted as stopped:  # the leader says how to go on
             raise typer.Exit(128 + stopped.signal) from None
         return
+    again = ["plusx", "train", "--resume", str(run)]
+    again += ["--data-dir", str(data_dir)] * (data_dir is not None) + ["--strict"] * strict
     with locked(run):
         if resume is None:
             claim(run, recipe, dataset.record)
@@ -167,8 +169,12 @@ def _train(
         except OSError as error:  # a full disk, a folder that became read-only
             raise UserError(
                 f"{error.filename or run}: {error.strerror or error}; mend that, then go on with: "
-                f"plusx train --resume {run}"
+                f"{shlex.join(again)}"
             ) from error
+        except Interrupted as stopped:
+            raise Interrupted(run, stopped.signal, shlex.join(again)) from None
+        except KeyboardInterrupt:  # in haste, or while the finished network is measured
+            raise Interrupted(run, signal.SIGINT, shlex.join(again)) from None
     say(console, f"report: {run / 'report.html'}")
 
 

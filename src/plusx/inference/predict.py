@@ -21,6 +21,10 @@ def normalise(pictures: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     return scaled.permute(0, 3, 1, 2)
 
 
+VIEWS = {"none": 1, "mirror": 2, "shift": 6}
+"""How many views of a picture each choice averages over."""
+
+
 def _views(x: Tensor, views: str) -> Iterator[Tensor]:
     """The picture itself; with its mirror image; with both shifted by a pixel up-left and down-right."""
     shifts = [(0, 0)] if views != "shift" else [(0, 0), (-1, -1), (1, 1)]

@@ -6,7 +6,7 @@ from plusx.train.fitting import fit, scaled
 from plusx.train.interrupt import Interrupted
 from plusx.train.loop import Outcome, Trainer
 from plusx.train.processes import Processes, joined, leave, started
-from plusx.train.recipe import Recipe, load_recipe, parse_setting, recipe_names, setting_keys
+from plusx.train.recipe import Recipe, load_recipe, parse_setting, recipe_names, settled_in
 
 __all__ = [
     "Display",
@@ -28,6 +28,6 @@ __all__ = [
     "refuse_changed",
     "refuse_taken",
     "scaled",
-    "setting_keys",
+    "settled_in",
     "started",
 ]

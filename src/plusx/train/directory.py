@@ -20,7 +20,7 @@ from plusx.files import write_whole
 from plusx.text import from_json, json_text
 from plusx.train.recipe import Recipe, load_recipe, to_toml
 
-LOCK = ".lock"
+LOCK, PICTURES = ".lock", "data.json"
 
 
 def refuse_taken(run: Path) -> None:
@@ -33,7 +33,8 @@ def refuse_taken(run: Path) -> None:
         raise UserError(f"{run} already holds a run; choose another --out, or go on with --resume {run}")
     if run.exists() and not run.is_dir():
         raise UserError(f"{run} is a file; choose another --out")
-    if run.is_dir() and any(path.name != LOCK for path in run.iterdir()):
+    # A run that was killed before its recipe was written has not begun.
+    if run.is_dir() and any(path.name not in (LOCK, PICTURES) for path in run.iterdir()):
         raise UserError(f"{run} is not empty; choose another --out")
 
 
@@ -65,7 +66,7 @@ def claim(run: Path, recipe: Recipe, record: dict[str, Any] | None = None) -> No
     try:
         run.mkdir(parents=True, exist_ok=True)
         if record:
-            write_whole(run / "data.json", json_text(record) + "\n")
+            write_whole(run / PICTURES, json_text(record) + "\n")
         write_whole(run / "recipe.toml", to_toml(recipe))
     except OSError as error:
         raise UserError(f"can't write to {run}: {error.strerror}; choose another --out") from error
@@ -80,9 +81,9 @@ def refuse_changed(run: Path, record: dict[str, Any]) -> None:
     if not record:
         return
     try:
-        content = from_json((run / "data.json").read_text(encoding="utf-8"))["content"]
+        content = from_json((run / PICTURES).read_text(encoding="utf-8"))["content"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{run / 'data.json'} can't be read; start a new run") from error
+        raise UserError(f"{run / PICTURES} can't be read; start a new run") from error
     if content != record["content"]:
         raise UserError(
             f"the pictures in {record['folder']} changed since the run in {run} began; start a new run"

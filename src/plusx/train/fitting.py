@@ -46,6 +46,8 @@ def fit(recipe: Recipe, pictures: int, size: int, chosen: Collection[str] = ()) 
 def scaled(recipe: Recipe, processes: int) -> Recipe:
     """The recipe for so many processes: with `training.scale_batch` the batch grows with their number.
 
+    In the result it is the batch of all, and `scale_batch` false: read again, the recipe stays as it is.
+
     SGD's rates grow with the batch (the linear scaling rule, Goyal et al. 2017, arXiv 1706.02677). Muon's
     don't: the length of its steps does not depend on the gradient's.
 
@@ -54,9 +56,12 @@ def scaled(recipe: Recipe, processes: int) -> Recipe:
     >>> scaled(recipe, 4).training.batch_size, round(scaled(recipe, 4).optimizer.learning_rate, 3)
     (512, 0.4)
     """
-    if not recipe.training.scale_batch or processes == 1:
+    if not recipe.training.scale_batch:
         return recipe
-    values: dict[str, Any] = {"training.batch_size": recipe.training.batch_size * processes}
+    values: dict[str, Any] = {
+        "training.batch_size": recipe.training.batch_size * processes,
+        "training.scale_batch": False,
+    }
     if recipe.optimizer.name == "sgd":
         for rate in ("learning_rate", "head_learning_rate"):
             values[f"optimizer.{rate}"] = getattr(recipe.optimizer, rate) * processes

@@ -1,5 +1,6 @@
 """Stopping politely: Ctrl-C and SIGTERM are noted, and the loop ends after the step under way."""
 
+import shlex
 import signal
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -18,7 +19,7 @@ class Interrupted(Exception):  # noqa: N818  (a request, no error)
         """Keep what the caller needs to say."""
         super().__init__(f"stopped by signal {signal_number}")
         self.run = run
-        self.again = again or f"plusx train --resume {run}"
+        self.again = again or shlex.join(["plusx", "train", "--resume", str(run)])
         self.signal = signal_number
 
 

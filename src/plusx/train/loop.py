@@ -36,7 +36,7 @@ from plusx.train.interrupt import Interrupted, StopRequest
 from plusx.train.journal import EpochRecord, Journal
 from plusx.train.measuring import Measure
 from plusx.train.minibatches import Minibatches
-from plusx.train.network import frozen_part, prepare, share_norms
+from plusx.train.network import frozen_part, prepare, refuse_small_pictures, share_norms
 from plusx.train.optim import make_optimizers, rate_of, rates_on, set_rates
 from plusx.train.processes import Processes
 from plusx.train.progress import Plan, refuse_odd_batches
@@ -71,7 +71,8 @@ class Trainer:
         processes: those that train together; this one alone unless given.
 
     Raises:
-        UserError: if the device is not there, or the dataset is smaller than a batch.
+        UserError: if the device is not there, the dataset is smaller than a batch, or its pictures are too
+            small for the network or for `data.crop`.
     """
 
     def __init__(
@@ -102,6 +103,8 @@ class Trainer:
         self.plan = Plan(training, self.feed.pictures, self.feed.size)
 
         model, self.card = prepare(recipe.model, self.feed, dataset.classes, build)
+        if build is None:
+            refuse_small_pictures(model, data.crop, self.feed.size, self.plan.side(0))
         self.frozen = frozen_part(model, recipe.model.freeze)
         self.model = model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.minibatches = Minibatches(self.feed, self.plan, data, self.card, self.device, self.processes)
@@ -156,6 +159,8 @@ class Trainer:
                     self._checkpoint()
                     (asked,) = self._total([self.stop_request.signal is not None])
                     self._stop_if(bool(asked))
+            # An interrupt from here on ends the process at once: the last checkpoint has all it has learned.
+            with ops.engine(self.recipe.training.engine):
                 return self._finish(journal.records[-1])
         finally:
             self.display.stop()
@@ -374,5 +379,5 @@ class Trainer:
             position.loss_sum / position.seen,
             position.correct / position.seen,
             position.seen / position.epoch_seconds,
-            self.plan.seconds_left(position),
+            self.plan.seconds_left(position, self.recipe.evaluation),
         )

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from plusx import ops
 from plusx.data import Feed, channel_statistics
 from plusx.errors import UserError
 from plusx.inference import normalise
@@ -54,6 +55,31 @@ def prepare(
         model.fit_input(sample)
     card = Card(settings.name, settings.residual, classes, tuple(mean), tuple(std), input_size=feed.size)
     return model, card
+
+
+def refuse_small_pictures(model: nn.Module, crop: int, size: int, smallest: int) -> None:
+    """Make sure that the pictures are large enough for what is done to them, before anything is.
+
+    Args:
+        model: the network, on the CPU.
+        crop: the largest shift, in pixels.
+        size: the pictures' side, in pixels.
+        smallest: their side in the epochs that see them reduced.
+
+    Raises:
+        UserError: if they are not.
+    """
+    if crop >= size:
+        raise UserError(f"data.crop={crop} shifts pictures of {size}×{size} by more than {size - 1} pixels")
+    was_training = model.training
+    try:
+        with torch.no_grad(), ops.engine("native"):
+            model.eval()(torch.zeros(1, 3, smallest, smallest))
+    except (ValueError, RuntimeError) as error:
+        too_small = f"pictures of {smallest}×{smallest} are too small for this network"
+        raise UserError(f"{too_small}: {error}") from error
+    finally:
+        model.train(was_training)
 
 
 def share_norms(model: nn.Module) -> None:

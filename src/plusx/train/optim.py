@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from plusx.errors import UserError
 from plusx.train.recipe import Optimizer
 
 # Quintic a·x + b·x³ + c·x⁵ whose iterates bring every singular value near 1; K. Jordan, "Muon" (2024).
@@ -96,9 +97,15 @@ def make_optimizers(
     The last linear layer may have a rate of its own. Under "sgd" biases and norm scales are not decayed.
     Under "muon" every trained filter bank goes to Muon; biases and the last linear layer go to SGD at rates
     of their own. `dtype` is the run's compute type.
+
+    Raises:
+        UserError: if a parameter of a network of the user's own is none of these.
     """
-    trained = [p for p in model.parameters() if p.requires_grad]
-    filters, matrices, vectors = ([p for p in trained if p.ndim == dimensions] for dimensions in (4, 2, 1))
+    kinds: dict[str, list[nn.Parameter]] = {"filters": [], "matrices": [], "vectors": []}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            kinds[_kind(name, parameter)].append(parameter)
+    filters, matrices, vectors = kinds.values()
     head: dict[str, Any] = {
         "params": matrices,
         "lr": settings.head_learning_rate or settings.learning_rate,
@@ -122,6 +129,20 @@ def make_optimizers(
     if not filters:  # all of them are frozen
         return [by_sgd]
     return [Muon(filters, settings.learning_rate, settings.momentum, dtype), by_sgd]
+
+
+def _kind(name: str, parameter: nn.Parameter) -> str:
+    """Filters (C_out, C_in, K, K), matrices, or vectors: one number for each channel, or a single one."""
+    if parameter.ndim == 4:
+        return "filters"
+    if parameter.ndim == 2:
+        return "matrices"
+    if parameter.numel() == max(parameter.shape, default=1):
+        return "vectors"
+    raise UserError(
+        f"parameter {name} of shape {tuple(parameter.shape)} is no filter of a convolution, no matrix and no "
+        "vector: the recipes know no rate for it"
+    )
 
 
 def rates_on(device: torch.device, optimizers: list[torch.optim.Optimizer]) -> None:

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from plusx.errors import UserError
+from plusx.inference import VIEWS
 from plusx.train.checkpoint import Position
-from plusx.train.recipe import Training
+from plusx.train.recipe import Evaluation, Training
 
 FIXED = 0.2  # the part of a step's work that does not shrink with the pictures
 
@@ -51,11 +52,20 @@ class Plan:
         """Of the whole run."""
         return self.steps_per_epoch * self.training.epochs
 
-    def seconds_left(self, position: Position) -> float:
-        """The time that the rest of the run will take at the pace of the epoch begun."""
+    def seconds_left(self, position: Position, evaluation: Evaluation) -> float:
+        """The time that the rest of the run will take: its steps at the pace of the epoch begun.
+
+        And its measurements, each as long as those so far, of which the first epoch knows none.
+        """
         began = position.step - ((position.step - 1) % self.steps_per_epoch + 1)
         done = self._work(position.step) - self._work(began)
-        return (self._work(self.steps) - self._work(position.step)) / done * position.epoch_seconds
+        training = (self._work(self.steps) - self._work(position.step)) / done * position.epoch_seconds
+        measured = began // self.steps_per_epoch // evaluation.every
+        if not measured:
+            return training
+        last = VIEWS[evaluation.views] if evaluation.views != "none" else 0
+        to_come = -(-self.training.epochs // evaluation.every) + last - measured
+        return training + to_come * position.evaluate_seconds / measured
 
     def side(self, epoch: int) -> int:
         """The pictures' side in an epoch (from 0), in pixels."""

@@ -207,6 +207,21 @@ def load_recipe(name_or_file: str, overrides: Mapping[str, Any] | None = None) -
         raise UserError(_one_line(error)) from error
 
 
+def settled_in(name_or_file: str) -> set[str]:
+    """The dotted keys that are not to be fitted to the pictures.
+
+    In a file of their own, users have settled what is in pixels, and the batch if they name it there.
+
+    >>> settled_in("fast")
+    set()
+    """
+    if not name_or_file.endswith(".toml"):
+        return set()
+    tables = tomllib.loads(_text(Path(name_or_file)))
+    named = "batch_size" in tables.get("training", {})
+    return set(setting_keys()) - (set() if named else {"training.batch_size"})
+
+
 def _text(path: Path) -> str:
     if not path.is_file():
         raise UserError(f"there is no recipe file {path}")

@@ -1,6 +1,8 @@
 """Packing: the bytes unchanged, each file once, whole or not at all."""
 
 import hashlib
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -104,10 +106,27 @@ def test_what_is_no_picture_is_named_and_left_out(folder: Path, tmp_path: Path) 
     assert sum(packed.samples.values()) == 80
 
 
+def test_what_training_would_not_read_is_not_packed(folder: Path, tmp_path: Path) -> None:
+    os.mkfifo(folder / "cat" / "pipe.png")  # waited for without end, if it were opened
+    Image.fromarray(IMAGES[0]).save(folder / "cat" / "0.tga")
+    packed = pack(folder, tmp_path / "out")
+    assert {path.name: reason[:12] for path, reason in packed.skipped.items()} == {
+        "0.tga": "damaged, or ",
+        "pipe.png": "a pipe, a so",
+    }
+    assert sum(packed.samples.values()) == 80
+
+
 def test_whole_or_not_at_all(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "there").mkdir()
     with pytest.raises(UserError, match="there exists already; choose another place"):
         pack(folder, tmp_path / "there")
+    (tmp_path / "mine.part").mkdir()
+    (tmp_path / "mine.part" / "precious").touch()
+    with pytest.raises(UserError, match=r"mine\.part exists"):
+        pack(folder, tmp_path / "mine")
+    assert (tmp_path / "mine.part" / "precious").exists()
+    shutil.rmtree(tmp_path / "mine.part")
     with pytest.raises(UserError, match=r"alone is larger than a shard: --shard-size"):
         pack(folder, tmp_path / "out", shard_size=11_000)
     written = []

@@ -13,6 +13,7 @@ from PIL import Image
 from rich.console import Console
 
 from plusx.data.folder import Found, Listing, draw_test, list_folder
+from plusx.data.picture import FORMATS, open_picture
 from plusx.data.progress import counting
 from plusx.data.shards.dataset import CLASSES, INDEX
 from plusx.data.shards.index import BLOCK
@@ -62,16 +63,17 @@ def pack(
         What was written.
 
     Raises:
-        UserError: if `out` exists, the folder has no pictures, or one is larger than a shard.
+        UserError: if `out` or `out`.part exists, the folder has no pictures, or one is larger than a shard.
     """
     console = console or Console(stderr=True)
     if out.exists():
         raise UserError(f"{out} exists already; choose another place for the shards")
+    partial = out.with_name(f"{out.name}.part")
+    if partial.exists():
+        raise UserError(f"{partial} exists, perhaps left by a stopped pack; remove it, or take another place")
     listing = list_folder(root)
     files, skipped = _pictures(listing, console)
     splits = _splits(files, test_share, seed)
-    partial = out.with_name(f"{out.name}.part")
-    shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
         written = {
@@ -101,15 +103,16 @@ def pack(
 
 
 def _pictures(listing: Listing, console: Console) -> tuple[list[Found], dict[Path, str]]:
-    """Those files that Pillow takes for pictures; nothing is decoded yet."""
+    """Those files that training can read, by their headers; nothing is decoded yet."""
     files, skipped = [], {}
     with counting(console, "looking at the files", len(listing.files)) as show:
         for done, found in enumerate(listing.files, start=1):
             try:
-                with Image.open(found.path):
+                with open_picture(found.path):
                     files.append(found)
-            except Exception:  # each of Pillow's formats fails in its own way
-                skipped[found.path] = "not a format that Pillow knows, or damaged"
+            except Exception as error:  # each of Pillow's formats fails in its own way
+                reason = getattr(error, "strerror", None) or f"damaged, or none of {', '.join(FORMATS)}"
+                skipped[found.path] = reason
             show(done)
     if len({found.label for found in files}) < 2:
         path, reason = next(iter(skipped.items()))
@@ -178,7 +181,7 @@ def _extension(path: Path) -> str:
     own = path.suffix.lower()
     if own in Image.registered_extensions():
         return own.removeprefix(".")
-    with Image.open(path) as picture:
+    with open_picture(path) as picture:
         return str(picture.format).lower()
 
 
