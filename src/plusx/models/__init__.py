@@ -9,7 +9,7 @@ from plusx.models.registry import create_model, model_names
 from plusx.models.resnet import ResNet
 from plusx.models.stages import stages
 from plusx.models.summary import Summary, multiply_adds, summarise
-from plusx.models.weights import PRETRAINED, begin_from, load, load_state, save_weights
+from plusx.models.weights import PRETRAINED, begin_from, comes_with_plusx, load, load_state, save_weights
 
 __all__ = [
     "PRETRAINED",
@@ -23,6 +23,7 @@ __all__ = [
     "Step",
     "Summary",
     "begin_from",
+    "comes_with_plusx",
     "create_model",
     "load",
     "load_state",

@@ -20,7 +20,7 @@ _NAMES = {
 
 
 def read_pth(path: Path, largest: int) -> dict[str, Tensor]:
-    """Read a state dict saved by `torch.save`.
+    """Read a state dict saved by `torch.save`, alone or as "state_dict" among what a training kept.
 
     Args:
         path: the file.
@@ -41,6 +41,8 @@ def read_pth(path: Path, largest: int) -> dict[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except Exception as error:
         raise UserError(f"{path} is no whole file of tensors alone: {type(error).__name__}") from error
+    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]  # what many training scripts save, with the epoch beside it
     if not isinstance(state, dict) or not all(isinstance(n, str) and _plain(t) for n, t in state.items()):
         raise UserError(f"{path} holds more than tensors by name; save the model's state_dict() alone")
     return state

@@ -71,13 +71,14 @@ def _refuse_misfit(path: Path, card: Card, model: nn.Module, state: dict[str, Te
         )
 
 
-def begin_from(model: nn.Module, run_or_file: str | Path) -> Card | None:
+def begin_from(model: nn.Module, run_or_file: str | Path, classes: tuple[str, ...] = ()) -> Card | None:
     """Take over a trained network's weights, all but a head for other classes.
 
     Args:
         model: changed in place; its last linear layer keeps its fresh weights where the classes differ.
         run_or_file: a run, a weights file of plusx, the name of a network that comes with the package; or a
             public checkpoint of the same architecture, `.safetensors` or `.pth`, under torchvision's names.
+        classes: the model's, in order. A public checkpoint names none: there their number decides.
 
     Returns:
         The file's card, which says how its pictures were normalised; None for a public checkpoint.
@@ -87,33 +88,45 @@ def begin_from(model: nn.Module, run_or_file: str | Path) -> Card | None:
     """
     own, path = model.state_dict(), Path(run_or_file)
     card: Card | None = None
-    if path.suffix in (".pth", ".pt"):
+    if path.suffix in (".pth", ".pt", ".th"):
         # A head for more classes and what training kept beside the weights make it larger, but not by more.
         state = read_pth(path, largest=4 * sum(tensor.nbytes for tensor in own.values()) + 2**26)
     else:
         card, state = _read(_file_of(path))
     state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
     head = {name for name in list(own)[-2:] if name.startswith(("fc.", "linear."))}
-    state = {n: t for n, t in state.items() if n not in head or (n in own and own[n].shape == t.shape)}
-    counters = {name for name in own if name.endswith("num_batches_tracked")}
+    fits = all(name in state and own[name].shape == state[name].shape for name in head)
+    if not fits or (card is not None and classes and card.classes != classes):
+        state = {name: own[name] for name in head} | {n: t for n, t in state.items() if n not in head}
+    # Checkpoints from before batches were counted lack the counters.
+    state = {name: own[name] for name in own if name.endswith("num_batches_tracked")} | state
     wrong = sorted(
         name
         for name in own.keys() | state.keys()
-        if name not in head | counters
-        and (name not in own or name not in state or own[name].shape != state[name].shape)
+        if name not in own or name not in state or own[name].shape != state[name].shape
     )
     if wrong:
         raise UserError(
             f"{run_or_file} holds another network: {len(wrong)} tensors are missing, unknown or of another "
             f"shape, first {wrong[0]!r}; train the recipe whose model it is"
         )
-    model.load_state_dict(state, strict=False)
+    model.load_state_dict(state)
     return card
+
+
+def comes_with_plusx(run_or_file: str | Path) -> bool:
+    """Whether this names a network of the package; a folder of pictures may be called the same.
+
+    >>> comes_with_plusx("cifar10"), comes_with_plusx("runs/fast-seed0")
+    (True, False)
+    """
+    path = Path(run_or_file)
+    return str(path) in PRETRAINED and not (path.is_file() or (path / WEIGHTS_FILE).exists())
 
 
 def _file_of(path: Path) -> Path:
     """The weights file of a run or of a network that comes with the package; any other path as it is."""
-    if str(path) in PRETRAINED and not path.exists():
+    if comes_with_plusx(path):
         return PRETRAINED[str(path)]
     if path.is_dir():
         if not (path / WEIGHTS_FILE).exists():

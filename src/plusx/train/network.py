@@ -45,7 +45,7 @@ def prepare(
     )
     mean, std = (tuple(v) for v in channel_statistics(feed.sample(MEASURED).cpu().numpy()))
     if settings.begin_from:
-        begun = begin_from(model, settings.begin_from)
+        begun = begin_from(model, settings.begin_from, classes)
         if begun is not None:
             mean, std = begun.mean, begun.std
         elif isinstance(model, ResNet):
