@@ -78,6 +78,10 @@ def test_pictures_that_changed_since_the_training_are_remarked_on(
     (run / "data.json").write_text(json.dumps(record))
     evaluate(run, views="none", as_json=True)
     assert json.loads(capsys.readouterr().out)["remarks"] == []
+    split = {"train": record["split"]["test"], "test": record["split"]["train"]}
+    (run / "data.json").write_text(json.dumps(record | {"split": split}))
+    evaluate(run, views="none", as_json=True)
+    assert "changed since the run was trained" in json.loads(capsys.readouterr().out)["remarks"][0]
     (run / "data.json").write_text("{")
     with pytest.raises(UserError, match=r"data\.json can't be read"):
         evaluate(run, views="none")

@@ -11,6 +11,7 @@ from PIL import Image
 from plusx.data import load, load_folder, sample
 from plusx.data.folder import draw_test
 from plusx.errors import UserError
+from plusx.train import claim, load_recipe, refuse_changed
 
 IMAGES, LABELS = sample("train")
 
@@ -68,6 +69,30 @@ def test_a_val_folder_alone_is_the_test_set(tmp_path: Path) -> None:
     data = load_folder(tmp_path)
     assert data.validation_images is None
     np.testing.assert_array_equal(data.test_images, IMAGES[10:20])
+
+
+def test_the_content_changes_with_a_class_and_not_with_the_split(folder: Path, tmp_path: Path) -> None:
+    before = load_folder(folder).record
+    assert load_folder(folder, test_share=1.0, seed=3).record["content"] == before["content"]
+    last, first = max((folder / "dog").iterdir()), min((folder / "猫").iterdir())
+    last.rename(first.with_name("!.png"))  # the same pictures in the same order, one in another class
+    assert load_folder(folder).record["content"] != before["content"]
+
+
+def test_a_run_goes_on_with_its_own_split_alone(tmp_path: Path) -> None:
+    for number, split in enumerate(("train", "test")):
+        for place, name in enumerate(("cat", "dog")[number:]):  # no cat among the test pictures
+            first = 20 * number + 10 * place
+            fill(tmp_path / "pets" / split, name, range(first, first + 5))
+    recipe, record = load_recipe("fast"), load_folder(tmp_path / "pets").record
+    claim(tmp_path / "run", recipe, record)
+    refuse_changed(tmp_path / "run", load_folder(tmp_path / "pets").record)
+    last = max((tmp_path / "pets" / "train" / "dog").iterdir())
+    last.rename(tmp_path / "pets" / "test" / "dog" / "!.png")  # from the training to the test pictures
+    moved = load_folder(tmp_path / "pets").record
+    assert moved["content"] == record["content"]
+    with pytest.raises(UserError, match="changed since the run"):
+        refuse_changed(tmp_path / "run", moved)
 
 
 def test_broken_files_are_skipped_and_named(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """The pictures that a trained network is measured on, for the commands that measure one."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -57,14 +58,15 @@ def _run_of(run_or_weights: Path) -> Path | None:
     return folder if run_or_weights.exists() and (folder / "recipe.toml").exists() else None
 
 
-def _record_of(run: Path | None) -> dict[str, str]:
-    """The folder of the pictures that a run was trained on, and their content's digest; empty if unknown."""
+def _record_of(run: Path | None) -> dict[str, Any]:
+    """The folder of the pictures a run was trained on, their content's digest and split; empty if unknown."""
     written = run and run / "data.json"
     if written is None or not written.exists():
         return {}
     try:
         record = from_json(written.read_text(encoding="utf-8"))
-        return {key: str(record[key]) for key in ("folder", "content")}
+        about = {key: str(record[key]) for key in ("folder", "content")}
+        return about | {"split": record.get("split")}  # shards have none
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{written} can't be read ({error}); use another copy of the run") from error
 
@@ -88,9 +90,12 @@ def remarks_on(run_or_weights: Path, dataset: data.Dataset) -> list[str]:
         UserError: if the run's record of its pictures is damaged.
     """
     record, trained_on = dataset.record, _record_of(_run_of(run_or_weights))
-    if not record or trained_on.get("folder") != record["folder"]:
+    if not record or not trained_on:
         return []
-    if trained_on["content"] == record["content"]:
+    same_content = trained_on["content"] == record["content"]
+    if trained_on["folder"] != record["folder"] and not same_content:
+        return []  # other pictures
+    if same_content and trained_on["split"] == record.get("split"):
         return []
     return [
         f"the pictures in {record['folder']} changed since the run was trained, so that some of these may "

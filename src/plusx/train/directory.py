@@ -76,15 +76,16 @@ def refuse_changed(run: Path, record: dict[str, Any]) -> None:
     """Make sure that a run goes on with the pictures that it began with.
 
     Raises:
-        UserError: if the user's folder has other pictures now, or others can be read.
+        UserError: if the user's folder has other pictures or splits now, or others can be read.
     """
     if not record:
         return
     try:
-        content = from_json((run / PICTURES).read_text(encoding="utf-8"))["content"]
+        began_with = from_json((run / PICTURES).read_text(encoding="utf-8"))
+        same = began_with["content"] == record["content"] and began_with.get("split") == record.get("split")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{run / PICTURES} can't be read; start a new run") from error
-    if content != record["content"]:
+    if not same:
         raise UserError(
             f"the pictures in {record['folder']} changed since the run in {run} began; start a new run"
         )
