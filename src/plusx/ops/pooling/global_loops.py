@@ -130,6 +130,14 @@ def mean(count, *arguments):
     in_parts(_mean, count, arguments)
 
 
+@inlined
+def _sum(numbers, nought):
+    total = nought
+    for k in range(len(numbers)):
+        total += wide(numbers[k])
+    return total
+
+
 @reordering
 def _plane_mean(part, x, nought, y):
     """Add a plane up block by block, each in the order that the compiler likes best."""
@@ -137,11 +145,11 @@ def _plane_mean(part, x, nought, y):
     pixels = x.shape[1]
     for n in range(first, end):
         plane, total = x[n], nought
-        for begin in range(0, pixels, PLANE_BLOCK):
-            block = nought
-            for k in range(begin, min(begin + PLANE_BLOCK, pixels)):
-                block += wide(plane[k])
-            total += block
+        if pixels <= PLANE_BLOCK:
+            total = _sum(plane, nought)
+        else:
+            for begin in range(0, pixels, PLANE_BLOCK):
+                total += _sum(plane[begin : begin + PLANE_BLOCK], nought)
         y[n] = narrow(total / pixels, y[n])
 
 
