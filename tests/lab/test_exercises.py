@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from plusx import UserError
-from plusx.lab.exercises import EXERCISES, check, solution, template
+from plusx.lab.exercises import EXERCISES, check, report, solution, template
+
+DOCS = Path(__file__).parents[2] / "docs" / "homework"
 
 
 def hints(name: str, text: str, folder: Path) -> str:
@@ -52,6 +54,13 @@ MISTAKES = [
     ("block", "y = self.bn1(self.conv1(x)).relu()\n        return", "y = self.bn1(self.conv1(x))\n        return", "missing inside F"),
     ("block", "channels, 1, bias=False)\n        self.bn1 = nn.BatchNorm2d(channels)\n        self.conv2 = nn.Conv2d(channels, channels, 3, stride, padding=1", "channels, 1, stride, bias=False)\n        self.bn1 = nn.BatchNorm2d(channels)\n        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1", "the stride belongs to conv2"),
     ("block", "self.bn1 = ", "self.norm1 = ", "names don't fit"),
+    ("block", "x if self.downsample is None else self.downsample(x)", "x", "downsample is not used"),
+    ("conv", "w, grad.sum((0, 2, 3))", "w", "should be 3 tensors as a tuple, not 2"),
+    ("conv", "return dpadded[:, :, P : P + H, P : P + W], dw, grad.sum((0, 2, 3))", "return [dpadded[:, :, P : P + H, P : P + W], dw, grad.sum((0, 2, 3))]", "should be 3 tensors as a tuple, not a list"),
+    ("conv", "W + 2 * P, dtype=x.dtype)", "W + 2 * P)", "pass dtype=x.dtype"),
+    ("conv", "    return y\n", "    y[0, 0, 0, 0] += 1\n    return y\n", "1 of 96 numbers are wrong"),
+    ("resnet", "self.bn1(self.conv1(x)).relu()\n", "self.bn1(self.conv1(x).relu())\n", "numbers are wrong"),
+    ("resnet", "self.maxpool(self.bn1(self.conv1(x)).relu())", "self.maxpool(self.bn1(self.conv1(x).relu()))", "numbers are wrong"),
     ("resnet", "stride=1 if number == 1 else 2", "stride=2", "names don't fit"),
     ("resnet", "self.maxpool(self.bn1(self.conv1(x)).relu())", "self.bn1(self.conv1(x)).relu()", "max pooling before it"),
     ("resnet", "(2, 2, 2, 2)", "(2, 2, 2, 3)", "names don't fit"),
@@ -65,6 +74,37 @@ def test_a_mistake_is_named(name: str, right: str, wrong: str, says: str, tmp_pa
     text = solution(name)
     assert right in text
     assert says in hints(name, text.replace(right, wrong), tmp_path)
+
+
+def test_the_page_shows_what_a_student_reads(tmp_path: Path) -> None:
+    text = solution("block").replace("(self.bn2(self.conv2(y)) + shortcut)", "self.bn2(self.conv2(y))")
+    text = text.replace(
+        "channels, 1, bias=False)\n        self.bn1", "channels, 1, stride, bias=False)\n        self.bn1"
+    )
+    text = text.replace(
+        "3, stride, padding=1, bias=False)\n        self.bn2", "3, padding=1, bias=False)\n        self.bn2"
+    )
+    (tmp_path / "answer.py").write_text(text, encoding="utf-8")
+    outcomes = check("block", tmp_path / "answer.py")
+    assert f"```text\n{report(outcomes, 'en')}\n```" in (DOCS / "resnet.md").read_text(encoding="utf-8")
+    assert f"```text\n{report(outcomes, 'zh')}\n```" in (DOCS / "resnet.zh-CN.md").read_text(encoding="utf-8")
+
+
+# (exercise, what the solution says, what is as right)
+AS_RIGHT = [
+    ("resnet", "x.mean((2, 3))", "x.mean(-1).mean(-1)"),
+    ("resnet", "            x = self.get_submodule(f\"layer{number}\")(x)\n",
+     "            for block in self.get_submodule(f\"layer{number}\"):\n                x = block(x)\n"),
+    ("conv", "output_size(W, K, s, P), dtype=x.dtype)", "output_size(W, K, s, P))"),
+    ("pooling", "torch.empty(N, C, H_out, W_out, dtype=x.dtype)", "torch.empty(N, C, H_out, W_out)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "one", "other"), AS_RIGHT)
+def test_another_right_answer_passes(name: str, one: str, other: str, tmp_path: Path) -> None:
+    text = solution(name)
+    assert one in text
+    assert hints(name, text.replace(one, other), tmp_path) == ""
 
 
 def test_an_exception_is_shown_with_its_line(tmp_path: Path) -> None:

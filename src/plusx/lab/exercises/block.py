@@ -96,6 +96,12 @@ CHECKS = (
     block_check(
         "BasicBlock", Text("basic block with stride and projection", "带步长和投影的基本块"), 3, 2, True
     ),
+    # The only one where x itself could be added by mistake: elsewhere the shapes differ, and torch refuses.
+    block_check(
+        "BasicBlock",
+        Text("basic block with a projection that keeps the shape", "带投影但形状不变的基本块"),
+        *(4, 1, True),
+    ),
     block_check("Bottleneck", Text("bottleneck", "瓶颈块"), 16, 1, False),
     block_check(
         "Bottleneck", Text("bottleneck with stride and projection", "带步长和投影的瓶颈块"), 8, 2, True

@@ -4,6 +4,7 @@ Fill the holes and run this file, or `plusx lab exercise conv`: it says what is 
 填好每个空，然后运行本文件（或 `plusx lab exercise conv`），它会告诉你哪里对、哪里不对。
 
 x is (N, C_in, H, W), w is (C_out, C_in, K, K), b is (C_out,); stride s, padding P (zeros) on all four sides.
+All are float64: make your own tensors with dtype=x.dtype. 输入都是 float64：新建张量时请写 dtype=x.dtype。
 """
 
 import torch

@@ -4,6 +4,7 @@ Fill the holes and run this file, or `plusx lab exercise pooling`: it says what 
 填好每个空，然后运行本文件（或 `plusx lab exercise pooling`），它会告诉你哪里对、哪里不对。
 
 x is (N, C, H, W). The window is K×K, the stride s, the padding P on all four sides.
+x is float64: make your own tensors with dtype=x.dtype. x 是 float64：新建张量时请写 dtype=x.dtype。
 Plain loops and slices of torch are all you need; `torch.nn.functional` would spoil the fun.
 """
 
