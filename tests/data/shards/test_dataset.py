@@ -65,6 +65,22 @@ def test_test_pictures_are_where_the_user_says(made: Path, tmp_path: Path, make:
         load(str(tmp_path / "folder"), test="x.tar")
 
 
+def test_test_shards_with_names_of_their_own_are_matched_by_name(
+    made: Path, tmp_path: Path, make: Any
+) -> None:
+    chosen = [0, 100, 200]
+    names = sorted({f"class {LABELS[number]}" for number in chosen}, reverse=True)  # another order, and fewer
+    files = [file for i in chosen for file in make.files(i, label=names.index(f"class {LABELS[i]}"))]
+    make.tar(tmp_path / "test.tar", files)
+    (tmp_path / "classes.txt").write_text("\n".join(names))
+    data = load(f"{made}/{NOTATION}", test=f"{tmp_path}/test.tar")
+    assert data.test_labels.tolist() == LABELS[chosen].tolist()
+    assert sum(data.record["counts"]["test"].values()) == 3
+    (tmp_path / "classes.txt").write_text("\n".join([*names, "wolf"]))
+    with pytest.raises(UserError, match="has pictures of wolf; the shards know class 0, class 1"):
+        load(f"{made}/{NOTATION}", test=f"{tmp_path}/test.tar")
+
+
 def test_evaluating_takes_all_shards(made: Path) -> None:
     data = load(f"{made}/{NOTATION}", test_share=1.0)
     assert data.stream is None

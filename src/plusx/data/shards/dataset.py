@@ -36,7 +36,8 @@ def load_shards(
 
     Args:
         source: the shards, see `list_shards`.
-        test: shards or a folder with the test pictures; the last `test_share` of the shards if empty.
+        test: shards or a folder with the test pictures, matched by the names of their classes if there are
+            any; the last `test_share` of the shards if empty.
         size: side of the pictures, in pixels; 0 chooses by what is in the first shard, at most `largest`.
         largest: see `size`.
         test_share: 1 makes all shards test pictures.
@@ -55,23 +56,24 @@ def load_shards(
     if is_shards(test):
         tested = list_shards(test)
     classes = _classes(shards[0])
+    own = _classes(tested[0]) if test and tested else ()  # names of the test shards, whose numbers they are
+    renumber = _by_name(test, own, classes) if own and classes else None
     counts = _counts(shards) if classes and is_address(shards[0].where) else {}
 
-    def feed(some: list[Shard], size: int) -> ShardFeed:
+    def feed(some: list[Shard], known: int) -> ShardFeed:
         declared = [counts[shard.name] for shard in some] if counts and {*some} <= {*shards} else None
-        return ShardFeed(
-            some, counts=declared, classes=len(classes), size=size, strict=strict, console=console
-        )
+        return ShardFeed(some, counts=declared, classes=known, size=size, strict=strict, console=console)
 
     if not size:
         size = fitting_size(_sizes(ShardFeed(shards[:1])), largest)
-    stream = feed(train, size) if train else None
-    held = feed(tested, size) if tested else None
+    stream = feed(train, len(classes)) if train else None
+    held = feed(tested, len(classes if renumber is None else own)) if tested else None
     if not classes:
         classes = _numbers(np.concatenate([_labels(part) for part in (stream, held) if part]), source)
     if held is not None:
         refuse_too_many(held.pictures, size, "or fewer test pictures: --set data.test_share=0.05")
         test_images, test_labels = held.read(np.arange(held.pictures))
+        test_labels = test_labels if renumber is None else renumber[test_labels]
     else:
         test_images, test_labels = _folder(test, classes, size, strict, console)
     if not len(test_labels):
@@ -157,10 +159,15 @@ def _folder(
 ) -> tuple[Images, Labels]:
     """All pictures of a folder, under the shards' classes."""
     folder = load_folder(Path(test), size=size, test_share=1.0, strict=strict, console=console)
-    unknown = [name for name in folder.classes if name not in classes]
+    return folder.test_images, _by_name(test, folder.classes, classes)[folder.test_labels]
+
+
+def _by_name(test: str, names: tuple[str, ...], classes: tuple[str, ...]) -> Labels:
+    """The number among the shards' classes of each name of the test pictures' own, int64 (names,)."""
+    unknown = [name for name in names if name not in classes]
     if unknown:
         raise UserError(f"{test} has pictures of {', '.join(unknown)}; the shards know {', '.join(classes)}")
-    return folder.test_images, np.array([classes.index(name) for name in folder.classes])[folder.test_labels]
+    return np.array([classes.index(name) for name in names], np.int64)
 
 
 def _record(
