@@ -5,6 +5,7 @@ import re
 import shlex
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
@@ -60,23 +61,20 @@ def render_page(run: RunFiles, summary: Summary, drawings: Drawings) -> str:
         terminal=None if run.terminal is None else inline_svg(run.terminal),
         settings=run.settings,
         environment=run.environment,
-        command=reproduce_command(result, str(run.environment.get("command", ""))),
+        command=reproduce_command(run.directory, str(run.environment.get("command", ""))),
     )
 
 
-def reproduce_command(result: Mapping[str, Any], typed: str) -> str:
+def reproduce_command(run: Path, typed: str) -> str:
     """The command line that trains the same run again: what was typed, unless that resumed the run.
 
-    >>> result = {"recipe": "fast", "seed": 0, "epochs": 8, "engine": "native"}
-    >>> reproduce_command(result, "plusx train --resume runs/fast-seed0")
-    'plusx train fast --seed 0 --epochs 8 --engine native'
+    >>> reproduce_command(Path("my runs/a"), "plusx train --resume 'my runs/a'")
+    "plusx train 'my runs/a/recipe.toml'"
     """
     if typed.startswith("plusx train") and "--resume" not in typed:
         return typed
-    words = ["plusx", "train", str(result["recipe"])]
-    for option in ("seed", "epochs", "engine"):
-        words += [f"--{option}", str(result[option])]
-    return shlex.join(words)
+    # Every setting is in the recipe, those that a command had given too.
+    return shlex.join(["plusx", "train", str(run / "recipe.toml")])
 
 
 def inline_svg(svg: str) -> Markup:

@@ -31,6 +31,8 @@ NOT_ALWAYS = frozenset({"test_loss", "test_accuracy", "validation_loss", "valida
 class RunFiles:
     """The readable files of one run."""
 
+    directory: Path
+    """As it was given."""
     settings: str
     """`recipe.toml`, as it stands."""
     epochs: list[dict[str, Any]]
@@ -66,7 +68,8 @@ def read_run(run: Path) -> RunFiles:
     )
     environment = read_object(_text(run / "environment.json"), str(run / "environment.json"), frozenset())
     terminal = run / "terminal.svg"
-    return RunFiles(settings, epochs, result, environment, _text(terminal) if terminal.exists() else None)
+    shown = _text(terminal) if terminal.exists() else None
+    return RunFiles(run, settings, epochs, result, environment, shown)
 
 
 def _text(path: Path) -> str:
