@@ -12,8 +12,10 @@ from PIL import Image
 from rich.console import Console
 
 from plusx import cli
+from plusx.commands.compare import compare
 from plusx.commands.data import inspect
 from plusx.commands.evaluate import evaluate
+from plusx.commands.explain import explain
 from plusx.commands.predict import predict
 from plusx.data import load_folder, sample
 from plusx.data.progress import say
@@ -79,6 +81,9 @@ def test_inspect_shows_hostile_names_and_its_json_gives_them_back(pets, tmp_path
     assert r"\x1b[2J" in out
     assert r"\udcff" in out
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert not acts(page)
+    assert r"\x1b[2J" in page
+    assert r"a\nplusx: done" in page
     assert "<script>x" not in page
     assert "&lt;script&gt;x" in page
     assert r"\udcff" in page
@@ -105,14 +110,44 @@ def test_predict_shows_hostile_names(tmp_path, capsys) -> None:
 def test_evaluate_shows_hostile_names(pets, capsys) -> None:
     for path in (pets / "cat").iterdir():  # ships, so that they are among the mistakes
         Image.fromarray(IMAGES[170 + len(path.name)]).save(path, "PNG")
-    evaluate(Path("cifar10"), data=str(pets), device="cpu")
+    hostile = pets.rename(pets.with_name("\x1b[2J\udcff"))  # the title has the folder's name
+    evaluate(Path("cifar10"), data=str(hostile), device="cpu", page=hostile.parent / "page.html")
     out = capsys.readouterr().out
     assert not acts(out)
+    assert not acts((hostile.parent / "page.html").read_text(encoding="utf-8"))
     assert r"\x1b[2J" in out
-    evaluate(Path("cifar10"), data=str(pets), device="cpu", as_json=True)
+    evaluate(Path("cifar10"), data=str(hostile), device="cpu", as_json=True)
     out = capsys.readouterr().out
     assert not acts(out)
     assert any(row["picture"].startswith("cat/\x1b[2J") for row in json.loads(out)["mistakes"])
+
+
+def test_explain_shows_hostile_names(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    paths = [Path(f"{name}.png") for name in (HOSTILE[0], HOSTILE[1], HOSTILE[5])]
+    for path in paths:
+        Image.fromarray(IMAGES[0]).save(path)
+    explain([*paths], out=Path("out"), device="cpu")
+    assert not acts(capsys.readouterr().out)
+    page = Path("out/index.html").read_text(encoding="utf-8")
+    assert not acts(page)
+    assert [part for part in (r"\x1b[2J", r"a\nplusx", r"\udcff") if part not in page] == []
+    for path in paths:
+        with Image.open(Path("out") / path) as picture:
+            picture.verify()
+
+
+def test_compare_shows_hostile_names(finished_run, tmp_path, capsys) -> None:
+    runs = [finished_run(name, 0.5) for name in ("a", HOSTILE[0], HOSTILE[5])]
+    compare(runs, page=tmp_path / "page.html", device="cpu")
+    assert not acts(capsys.readouterr().out)
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert not acts(page)
+    assert [part for part in (r"\x1b[2J", r"\udcff") if part not in page] == []
+    compare(runs, device="cpu", as_json=True)
+    out = capsys.readouterr().out
+    assert not acts(out)
+    assert [row["run"] for row in json.loads(out)["runs"]] == [*map(str, runs)]
 
 
 def test_a_run_on_pictures_with_hostile_names_can_be_written_and_resumed(pets, tmp_path, capsys) -> None:

@@ -14,7 +14,7 @@ from plusx.commands.pictures import dataset_of, labels_of, remarks_on
 from plusx.data.progress import say
 from plusx.device import resolve_device, resolve_precision
 from plusx.inference import accuracy_under_corruptions
-from plusx.text import json_text, shown
+from plusx.text import json_text, shown, visible
 
 if TYPE_CHECKING:
     from plusx.report.evaluation import Evaluation
@@ -80,7 +80,7 @@ def evaluate(
 def _show(of: "Evaluation", views: str, console: Console) -> None:
     """All figures but the largest tables, which JSON and page have."""
     title = f"{of.network} on {of.summary.total:,} test pictures of {of.data}"
-    console.print(title, style="bold", markup=False, highlight=False, soft_wrap=True)
+    console.print(visible(title), style="bold", markup=False, highlight=False, soft_wrap=True)
     for remark in of.remarks:
         say(console, f"note: {remark}")
     for table in (_whole(of, views), _classes(of), _mistakes(of), _corruptions(of)):

@@ -12,6 +12,7 @@ from plusx.explain.explanation import Explanation
 from plusx.explain.features import CHANNELS_SHOWN, StageMaps
 from plusx.explain.panels import OUTLINE, feature_maps, heat, seen, signed
 from plusx.report.style import DPI, LIGHT, applied, shorten, to_png
+from plusx.text import visible
 
 # Pixels. The three large panels are as wide as the row of a stage: what its unit sees, and its maps.
 _MARGIN, _GAP, _LARGE = 40, 20, 414
@@ -56,7 +57,7 @@ def draw(explanation: Explanation, name: str) -> bytes:
         sheet.write(_MARGIN, 34, shorten(wording.answer(explanation), 40), fontsize=14, weight="bold")
         colour = LIGHT.train if explanation.answer.doubtful else LIGHT.ink
         sheet.write(_MARGIN, 88, shorten(wording.remark(explanation), 90), fontsize=8.5, color=colour)
-        sheet.write(_MARGIN, 124, shorten(name, 90), fontsize=8, color=LIGHT.muted)
+        sheet.write(_MARGIN, 124, shorten(visible(name), 90), fontsize=8, color=LIGHT.muted)
         panels = (
             (wording.picture(explanation), explanation.picture),
             (wording.grad_cam(explanation), heat(explanation.picture, explanation.grad_cam)),

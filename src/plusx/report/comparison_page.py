@@ -13,6 +13,7 @@ from plusx.report.figures import title
 from plusx.report.finished import Run
 from plusx.report.page import data_uri, fill, percent
 from plusx.report.style import DARK, LIGHT, WIDTH, Theme, applied, padded, shorten, to_png
+from plusx.text import visible
 
 _DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)))
 
@@ -42,7 +43,7 @@ def draw_comparison(of: Comparison, theme: Theme) -> bytes:
         for number, group in enumerate(of.groups):
             rounds, place = divmod(number, len(theme.series))
             look = {"color": theme.series[place], "linestyle": _DASHES[rounds % len(_DASHES)]}
-            names = shorten(", ".join(run.name for run in group.runs), 88)
+            names = shorten(visible(", ".join(run.name for run in group.runs)), 88)
             for run in group.runs:
                 label = {"label": f"{group.name}  {names}"} if run is group.runs[0] else {}
                 _draw(accuracy, run, ("test_accuracy", "validation_accuracy"), look | label)

@@ -15,6 +15,7 @@ import plusx
 from plusx.report.intervals import wilson_interval
 from plusx.report.run_files import RunFiles
 from plusx.report.summary import Summary
+from plusx.text import visible
 
 Drawings = Mapping[str, Mapping[str, bytes]]
 """Theme name → figure name → PNG."""
@@ -22,10 +23,14 @@ Drawings = Mapping[str, Mapping[str, bytes]]
 
 @cache
 def environment(*rooms: str) -> Environment:
-    """Jinja for the templates of these rooms: texts are escaped, and what a template lacks is an error."""
+    """Jinja for the templates of these rooms: texts are escaped, and what a template lacks is an error.
+
+    Characters that would act instead of being seen are escapes, as on the screen.
+    """
     return Environment(
         loader=ChoiceLoader([PackageLoader(room) for room in rooms]),
         autoescape=True,
+        finalize=lambda value: visible(value) if type(value) is str else value,  # no Markup
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -59,7 +64,7 @@ def render_page(run: RunFiles, summary: Summary, drawings: Drawings) -> str:
             "mistakes": _describe_mistakes(summary),
         },
         terminal=None if run.terminal is None else inline_svg(run.terminal),
-        settings=run.settings,
+        settings=Markup("\n").join(map(visible, run.settings.splitlines())),
         environment=run.environment,
         command=reproduce_command(run.directory, str(run.environment.get("command", ""))),
     )
