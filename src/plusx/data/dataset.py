@@ -42,7 +42,8 @@ class Dataset:
         """Return the dataset with `count` of the train pictures moved to validation.
 
         Every class gives its share (give or take one), chosen by the seed; those that stay keep their
-        order. Raises `UserError` unless 0 < count < number of train pictures.
+        order. Raises `UserError` unless 0 < count < number of train pictures, and if there are validation
+        pictures already.
 
         >>> from plusx.data import load
         >>> held = load("sample").hold_out(100, seed=0)
@@ -53,6 +54,11 @@ class Dataset:
             raise UserError(
                 "data.validation holds out pictures that are in memory; with shards, name pictures to choose "
                 "settings by as --set data.test=SHARDS"
+            )
+        if self.validation_images is not None:
+            raise UserError(
+                "data.validation holds out training pictures, but the folder has validation pictures of its "
+                "own; leave the setting out, or val/ beside test/"
             )
         total = len(self.train_labels)
         if not 0 < count < total:
