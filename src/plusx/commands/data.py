@@ -1,7 +1,7 @@
 """`plusx data fetch|verify|info|inspect|pack`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -63,12 +63,19 @@ def inspect(
     from plusx.report.inspection import render_inspection, size_range
 
     dataset = pictures_room.load_folder(folder)
-    record = dataset.record
+    record, sizes = dataset.record, size_range(dataset)
+    console = Console(stderr=as_json)
+    if page is not None:
+        write_page(page, render_inspection(dataset, sizes))
     if as_json:
         print(json_text(record))
-        return
-    sizes = size_range(dataset)
-    console = Console()
+    else:
+        _show(console, record, sizes)
+    if page is not None:
+        say(console, f"written: {page}")
+
+
+def _show(console: Console, record: dict[str, Any], sizes: str) -> None:
     splits = list(record["counts"])
     table = Table(box=None)
     table.add_column("class")
@@ -84,9 +91,6 @@ def inspect(
         say(console, f"skipped: {name}: {reason}")
     if len(record["skipped"]) > SKIPPED_SHOWN:
         say(console, f"and {len(record['skipped']) - SKIPPED_SHOWN} more: --json lists all")
-    if page is not None:
-        write_page(page, render_inspection(dataset, sizes))
-        say(console, f"written: {page}")
 
 
 @app.command("pack")

@@ -33,8 +33,12 @@ def render_inspection(dataset: Dataset, sizes: str) -> str:
         sizes: see `size_range`.
     """
     record = dataset.record
-    images = np.concatenate([dataset.train_images, dataset.test_images])
-    labels = np.concatenate([dataset.train_labels, dataset.test_labels])
+    # In this order: a class may have pictures in one split alone.
+    images, labels = [dataset.train_images, dataset.test_images], [dataset.train_labels, dataset.test_labels]
+    if dataset.validation_images is not None and dataset.validation_labels is not None:
+        images.append(dataset.validation_images)
+        labels.append(dataset.validation_labels)
+    every, label_of = np.concatenate(images), np.concatenate(labels)
     return fill(
         "inspection.html.jinja",
         record=record,
@@ -42,7 +46,7 @@ def render_inspection(dataset: Dataset, sizes: str) -> str:
         total=sum(sum(counts.values()) for counts in record["counts"].values()),
         splits=list(record["counts"]),
         strips={
-            name: data_uri(_strip(images[labels == label][:SHOWN]))
+            name: data_uri(_strip(every[label_of == label][:SHOWN]))
             for label, name in enumerate(dataset.classes)
         },
     )
