@@ -49,9 +49,7 @@ def test_hold_out_of_too_many_is_one_line(count):
 def test_validation_pictures_of_the_user_s_own_are_never_dropped():
     whole = numbered(list(range(10)) * 2)
     own = whole.hold_out(5, seed=0)
-    with pytest.raises(
-        UserError, match=r"has validation pictures of its own; leave the setting out"
-    ) as error:
+    with pytest.raises(UserError, match=r"has validation pictures of its own, in val/; leave") as error:
         own.hold_out(5, seed=0)
     assert "\n" not in str(error.value)
 

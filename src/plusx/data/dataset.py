@@ -57,8 +57,8 @@ class Dataset:
             )
         if self.validation_images is not None:
             raise UserError(
-                "data.validation holds out training pictures, but the folder has validation pictures of its "
-                "own; leave the setting out, or val/ beside test/"
+                "data.validation would hold out training pictures, but the folder has validation pictures of "
+                "its own, in val/; leave the setting out"
             )
         total = len(self.train_labels)
         if not 0 < count < total:
