@@ -1,6 +1,7 @@
 """The model card: its header is YAML, its figures are those of the answers, its examples run."""
 
 import contextlib
+import dataclasses
 import io
 import json
 import re
@@ -101,6 +102,18 @@ def test_pictures_of_a_folder_are_counted_and_those_held_out_are_not(
     assert "datasets" not in header(text)
 
 
+@pytest.mark.parametrize("name", ["cifar10", "sample"])
+def test_a_folder_is_not_cifar10_whatever_it_is_called(shipped, measured, run, tmp_path, name) -> None:
+    recipe = (run / "recipe.toml").read_text().replace('"cifar10"', f'"/home/me/{name}"')
+    (tmp_path / "recipe.toml").write_text(recipe)
+    counts = {"train": {"cat": 30, "dog": 20}, "test": {"cat": 5, "dog": 5}}
+    (tmp_path / "data.json").write_text(json.dumps({"folder": f"/home/me/{name}", "counts": counts}))
+    text = model_card("pets", shipped, dataclasses.replace(measured, data=name, own=True), run=tmp_path)
+    assert f"50 of the folder `{name}`" in text
+    assert "datasets" not in header(text)
+    assert header(text)["model-index"][0]["results"][0]["dataset"]["type"] == "imagefolder"
+
+
 def test_pictures_of_shards_are_counted(shipped, measured, run, tmp_path) -> None:
     recipe = (run / "recipe.toml").read_text().replace('"cifar10"', '"shards/pets"')
     (tmp_path / "recipe.toml").write_text(recipe)
@@ -123,7 +136,9 @@ def test_weights_without_a_run_say_so(shipped, measured) -> None:
 
 
 def test_the_examples_run(card, run, shipped, images, tmp_path, monkeypatch) -> None:
-    Image.fromarray(images[0]).resize((90, 60)).save(tmp_path / "picture.jpg")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # as a camera held upright writes it: to be turned by 90°
+    Image.fromarray(images[0]).resize((90, 60)).save(tmp_path / "picture.jpg", exif=exif)
     to_onnx(shipped, tmp_path / "model-uint8.onnx", uint8=True)
     shutil.copy(run / "model.safetensors", tmp_path)
     monkeypatch.chdir(tmp_path)

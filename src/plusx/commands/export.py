@@ -115,11 +115,11 @@ def _refuse(path: Path, form: str, run_or_weights: Path, force: bool) -> None:
 def _calibration(
     run_or_weights: Path, dataset: pictures_room.Dataset, data_dir: Path | None, classifier: Classifier
 ) -> np.ndarray:
-    """Training pictures of the dataset; of the run's own where the dataset is all for testing."""
+    """Training pictures of the dataset, as read; of the run's own where the dataset is all for testing."""
     cpu = torch.device("cpu")
     if not dataset.feed(cpu).pictures:
         dataset = dataset_of(run_or_weights, None, data_dir, classifier.card)
-    return dataset.feed(cpu).sample(CALIBRATION).numpy()
+    return classifier.read(dataset.feed(cpu).sample(CALIBRATION).numpy())
 
 
 def _onnx(
@@ -132,7 +132,8 @@ def _onnx(
 ) -> tuple[dict[str, Any], list[str]]:
     from plusx.export import layout, to_onnx
 
-    found = to_onnx(classifier, path, uint8=uint8, calibration=calibration, check_on=dataset.test_images)
+    images = classifier.read(dataset.test_images)
+    found = to_onnx(classifier, path, uint8=uint8, calibration=calibration, check_on=images)
     result = {
         "input": layout(classifier, uint8),
         "numbers": "float32" if calibration is None else "int8",
@@ -176,8 +177,8 @@ def _card(
     from plusx.export import Measured, model_card
 
     with plusx.engine("native"):
-        answers = predict(classifier.network, dataset.test_images, classifier.card).numpy()
-    measured = Measured(dataset.name, labels, answers)
+        answers = predict(classifier.network, classifier.read(dataset.test_images), classifier.card).numpy()
+    measured = Measured(dataset.name, labels, answers, own=bool(dataset.record))
     if run.is_dir():
         text = model_card(run.resolve().name, classifier, measured, run=run)
     else:

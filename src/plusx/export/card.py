@@ -31,12 +31,14 @@ class Measured:
         labels: true classes, as numbers of the card's classes, int64 (N,).
         probabilities: the network's, float32 (N, classes).
         with_views: accuracy of six test-time views averaged, 0…1, if it was measured.
+        own: whether they are a user's own pictures, whatever they are called.
     """
 
     data: str
     labels: np.ndarray
     probabilities: np.ndarray
     with_views: float | None = None
+    own: bool = False
 
 
 def model_card(
@@ -84,7 +86,7 @@ def model_card(
         figures=_figures(classifier, measured),
         trained_on=trained_on and Path(trained_on.source).name,
         trained=_trained(trained_on, record),
-        cifar10=CIFAR10,
+        on_cifar10=trained_on is not None and trained_on.source in CIFAR10 and not record,
         weights=weights,
         licence=licence,
         remark=remark,
@@ -127,6 +129,7 @@ def _figures(classifier: Classifier, measured: Measured) -> dict[str, Any]:
     rows = by_class(confusion_matrix(labels, answers, len(classifier.card.classes)))
     return {
         "data": measured.data,
+        "on_cifar10": measured.data in CIFAR10 and not measured.own,
         "pictures": len(labels),
         "accuracy": score(probabilities, labels)[1],
         "interval": wilson_interval(int((~wrong).sum()), len(labels)),
