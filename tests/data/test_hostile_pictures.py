@@ -40,6 +40,14 @@ def refused(path: Path) -> str:
     return str(error.value).removeprefix(str(path))
 
 
+@pytest.mark.parametrize("mode", ["F", "I"])
+def test_pixels_of_32_bits_are_refused(tmp_path: Path, mode: str) -> None:
+    root = fill(tmp_path / "pets")
+    Image.new(mode, (8, 8), 1).save(root / "cat" / "deep.tiff")  # 1 is white, or nearly black: it isn't said
+    assert refused(root / "cat" / "deep.tiff").startswith(" can't be read as a picture: pixels of 32 bits")
+    assert [*load_folder(root).record["skipped"]] == ["cat/deep.tiff"]
+
+
 def chunk(kind: bytes, content: bytes, claims: int | None = None) -> bytes:
     length = len(content) if claims is None else claims
     return struct.pack(">I", length) + kind + content + struct.pack(">I", zlib.crc32(kind + content))

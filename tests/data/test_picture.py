@@ -42,7 +42,6 @@ def test_an_even_picture_scales_to_its_own_colour(tmp_path):
         ("L", 90, (90, 90, 90)),
         ("1", 1, (255, 255, 255)),
         ("I;16", 90 * 256, (90, 90, 90)),
-        ("P", 0, (0, 0, 0)),
         ("RGBA", (200, 0, 0, 0), (255, 255, 255)),
         ("RGBA", (200, 0, 0, 255), (200, 0, 0)),
         ("LA", (90, 255), (90, 90, 90)),
@@ -53,13 +52,34 @@ def test_every_kind_of_colour_becomes_rgb(tmp_path, mode, colour, seen):
     assert (read_picture(tmp_path / "a.png", 4) == seen).all()
 
 
+def test_a_palette_s_colours_are_looked_up(tmp_path):
+    picture = Image.fromarray(np.arange(16, dtype=np.uint8).reshape(4, 4) % 2, "P")
+    picture.putpalette([10, 20, 30, 200, 100, 50])
+    picture.save(tmp_path / "a.png")
+    seen = read_picture(tmp_path / "a.png", 4)
+    np.testing.assert_array_equal(seen, [[[10, 20, 30], [200, 100, 50]] * 2] * 4)
+
+
+def test_the_transparent_grey_of_16_bits_is_white(tmp_path):
+    grey = np.array([[1000, 1001], [40_000, 1000]], np.uint16)  # both 3 in 8 bits, but one is transparent
+    Image.fromarray(grey).save(tmp_path / "a.png", transparency=1000)
+    assert read_picture(tmp_path / "a.png", 2)[..., 0].tolist() == [[255, 3], [40_000 >> 8, 255]]
+
+
 def test_the_camera_s_orientation_is_obeyed(tmp_path):
-    image = np.zeros((32, 32, 3), np.uint8)
-    image[:16] = 255  # the upper half is white
-    exif = Image.Exif()
-    exif[0x0112] = 3  # turned by 180°
-    Image.fromarray(image).save(tmp_path / "a.png", exif=exif)
-    np.testing.assert_array_equal(read_picture(tmp_path / "a.png", 32), image[::-1])
+    image = sample("test")[0][7]  # no row or column like its mirror image
+    stored = {
+        2: image[:, ::-1],
+        3: image[::-1, ::-1],
+        4: image[::-1],
+        6: np.rot90(image),
+        8: np.rot90(image, -1),
+    }
+    for orientation, pixels in stored.items():  # as EXIF numbers how the camera was held
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        Image.fromarray(np.ascontiguousarray(pixels)).save(tmp_path / "a.png", exif=exif)
+        np.testing.assert_array_equal(read_picture(tmp_path / "a.png", 32), image)
 
 
 def test_what_is_no_picture_is_one_line(tmp_path):

@@ -79,7 +79,7 @@ def open_picture(source: Path | str | io.BytesIO) -> Iterator[Image.Image]:
 
     Raises:
         OSError: if there is no such file, or it is a directory, a pipe (which would be waited for without
-            end), a socket or a device.
+            end), a socket or a device; for floats and grey of 32 bits, whose range is anyone's guess.
         DecompressionBombError: if it has more bytes or pixels than are read.
         Exception: of any kind, from Pillow, for a damaged file.
     """
@@ -98,6 +98,9 @@ def open_picture(source: Path | str | io.BytesIO) -> Iterator[Image.Image]:
             if pixels > MOST_PIXELS:
                 claimed = f"{picture.width}×{picture.height} pixels"
                 raise Image.DecompressionBombError(f"{claimed}, at most {MOST_PIXELS:,} are read")
+            if picture.mode == "F" or (picture.mode == "I" and picture.format == "TIFF"):
+                what = "pixels of 32 bits, which don't say how bright white is"
+                raise OSError(errno.EINVAL, what)
             # A JPEG is reduced as it is unpacked.
             large = pixels > LARGE_PIXELS and picture.format not in ("JPEG", "MPO")
             with _one_large if large else nullcontext(), closing(picture):
@@ -138,8 +141,10 @@ def square(picture: Image.Image, size: int) -> Images:
     if picture.getexif().get(0x0112, 1) != 1:  # Pillow would copy an upright picture too
         picture = ImageOps.exif_transpose(picture)
     if picture.mode.startswith("I"):  # Pillow itself would cut 16-bit grey off at 255
-        grey = np.asarray(picture) >> 8
-        picture = Image.fromarray(grey.clip(0, 255).astype(np.uint8))
+        deep = np.asarray(picture)
+        grey = (deep >> 8).clip(0, 255).astype(np.uint8)
+        grey[deep == picture.info.get("transparency", -1)] = 255  # the one grey that is transparent, if any
+        picture = Image.fromarray(grey)
     if picture.has_transparency_data:
         picture = picture if picture.mode == "RGBA" else picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
