@@ -43,6 +43,19 @@ def test_an_experiment_runs_quickly_and_writes_its_files(name: str, bench: Workb
         assert chinese(text.zh)
 
 
+def test_a_result_says_when_and_where_its_kept_trainings_were_made(tmp_path: Path) -> None:
+    bench = Workbench(tmp_path, quick=True)
+    run_experiment("stride", EXPERIMENTS["stride"], bench)
+    kept = sorted((tmp_path / "trainings").iterdir())
+    facts = json.loads((kept[0] / "environment.json").read_text(encoding="utf-8"))
+    older = facts | {"date": "2001-02-03 04:05:06 +0000", "processor": "another"}
+    (kept[0] / "environment.json").write_text(json.dumps(older), encoding="utf-8")
+    trainings = run_experiment("stride", EXPERIMENTS["stride"], bench)["trainings"]
+    assert sorted(trainings) == [run.name for run in kept]
+    assert trainings[kept[0].name] == {key: older[key] for key in ("date", "torch", "processor", "threads")}
+    assert run_experiment("variants", EXPERIMENTS["variants"], bench)["trainings"] == {}
+
+
 def test_a_training_is_kept_and_told_apart_by_all_that_it_depends_on(tmp_path: Path) -> None:
     bench = Workbench(tmp_path, quick=True)
 

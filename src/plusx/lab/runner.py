@@ -29,6 +29,7 @@ def run_experiment(name: str, experiment: Experiment, bench: Workbench) -> dict[
     folder = bench.folder / name
     folder.mkdir(parents=True, exist_ok=True)
     began = time.perf_counter()
+    bench.trained.clear()
     numbers = json.loads(json.dumps(experiment.measure(bench)))  # as whoever reads the file will see them
     verdict, because = experiment.judge(numbers)
     result = {
@@ -43,6 +44,7 @@ def run_experiment(name: str, experiment: Experiment, bench: Workbench) -> dict[
         "quick": bench.quick,
         "code": f"src/plusx/lab/{name.replace('-', '_')}.py",
         "command": shlex.join(["plusx", "lab", "run", name, *(["--quick"] if bench.quick else [])]),
+        # From here on of this process; trainings that were kept may be of another day and machine.
         "date": time.strftime("%Y-%m-%d %H:%M:%S %z"),
         "seconds": round(time.perf_counter() - began, 1),
         "plusx_version": plusx.__version__,
@@ -50,6 +52,7 @@ def run_experiment(name: str, experiment: Experiment, bench: Workbench) -> dict[
         "python": platform.python_version(),
         "processor": processor(),
         "threads": torch.get_num_threads(),
+        "trainings": dict(bench.trained),
     }
     with applied(LIGHT):
         picture = to_png(experiment.draw(numbers, LIGHT))

@@ -59,6 +59,9 @@ class Workbench:
         quick: the embedded sample instead of CIFAR-10, one seed, a few steps.
         console: where progress is shown.
         data_dir: where CIFAR-10 lies; the user's cache unless given.
+
+    Attributes:
+        trained: when and on what each training was made that was asked for, by the name of its folder.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class Workbench:
         self.folder, self.quick = folder, quick
         self.console = console or Console(quiet=True)
         self.data_dir = data_dir
+        self.trained: dict[str, dict[str, Any]] = {}
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -117,6 +121,8 @@ class Workbench:
         run = self.folder / "trainings" / f"{_slug(name)}-seed{seed}-{_key(settled, network, dataset)}"
         if not (run / "result.json").exists():
             self._train(name, settled, run, dataset, build)
+        facts = json.loads((run / "environment.json").read_text(encoding="utf-8"))
+        self.trained[run.name] = {key: facts[key] for key in ("date", "torch", "processor", "threads")}
         load_weights(run, into=network)
         with (run / "metrics.jsonl").open(encoding="utf-8") as lines:
             epochs = [json.loads(line) for line in lines]
