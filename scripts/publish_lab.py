@@ -1,9 +1,10 @@
 """Bring the laboratory's results into docs/results/lab, and write the pages that show them.
 
-    python scripts/publish_lab.py runs/lab
+    python scripts/publish_lab.py [runs/lab]
 
-Copies each experiment's `result.json` and `figure.png`, and writes docs/laboratory.md and
-docs/laboratory.zh-CN.md from all that lie there, so that no figure is typed by hand.
+Copies each experiment's `result.json` and `figure.png`, brings the texts in all of them up to what the
+experiment says of the same numbers today, and writes docs/laboratory.md and docs/laboratory.zh-CN.md from
+them, so that no figure is typed by hand.
 """
 
 import json
@@ -24,9 +25,10 @@ WORDS: dict[Language, dict[str, str]] = {
         "title": "The lesson's claims, measured",
         "other": "English · [中文](laboratory.zh-CN.md)",
         "intro": "Each claim of the lesson is an experiment: `plusx lab list` names them, `plusx lab run NAME` "
-        "measures one again, `--quick` shows in seconds how it is done. The rule for a verdict was written "
-        "before the measurement. Made on {processor}, torch {torch}; accuracies are of the last epoch, ± the "
-        "standard deviation over seeds. This page is written by `python scripts/publish_lab.py`.",
+        "measures one again (a training that was kept is not repeated), `--quick` shows in seconds how it is "
+        "done. The rule for a verdict was written before the measurement. Measured on {processor}, torch "
+        "{torch}, on the day beside each; the trainings behind it may be older. Accuracies are of the last "
+        "epoch, ± the standard deviation over seeds. This page is written by `python scripts/publish_lab.py`.",
         "columns": "| experiment | verdict |\n| --- | --- |",
         "claim": "The lesson",
         "question": "Question",
@@ -38,9 +40,9 @@ WORDS: dict[Language, dict[str, str]] = {
         "file": "laboratory.zh-CN.md",
         "title": "课程的论断，逐条测量",
         "other": "[English](laboratory.md) · 中文",
-        "intro": "课程的每个论断都是一个实验：`plusx lab list -l zh` 列出全部，`plusx lab run 名字 -l zh` 重新测量一个，"
-        "加 `--quick` 几秒钟就能看到做法。判定规则在测量之前就已写定。测量环境：{processor}，torch {torch}；"
-        "准确率均为最后一轮，± 为各种子的标准差。本页由 `python scripts/publish_lab.py` 生成。",
+        "intro": "课程的每个论断都是一个实验：`plusx lab list -l zh` 列出全部，`plusx lab run 名字 -l zh` 重新测量一个"
+        "（已保存的训练不再重做），加 `--quick` 几秒钟就能看到做法。判定规则在测量之前就已写定。测量环境：{processor}，torch {torch}，"
+        "日期见各实验，所用的训练可能更早；准确率均为最后一轮，± 为各种子的标准差。本页由 `python scripts/publish_lab.py` 生成。",
         "columns": "| 实验 | 结论 |\n| --- | --- |",
         "claim": "课程",
         "question": "问题",
@@ -102,19 +104,33 @@ def published() -> dict[str, dict[str, Any]]:
     }
 
 
-def main(runs: Path) -> None:
+def reword() -> None:
+    """Judge the published numbers anew and write what is said of them; the numbers stay."""
+    for name, result in published().items():
+        experiment = EXPERIMENTS[name]
+        verdict, because = experiment.judge(result["numbers"])
+        said = {"claim": experiment.CLAIM, "question": experiment.QUESTION, "rule": experiment.RULE}
+        result |= {key: text._asdict() for key, text in said.items()}
+        result |= {"verdict": verdict, "because": because._asdict()}
+        text = json.dumps(result, indent=2, ensure_ascii=False) + "\n"
+        (TARGET / name / "result.json").write_text(text, encoding="utf-8")
+
+
+def main(runs: Path | None) -> None:
     """Copy what is there, then write both pages from all that was ever copied."""
-    for name in EXPERIMENTS:
+    for name in EXPERIMENTS if runs else ():
+        assert runs is not None
         if (runs / name / "result.json").exists():
             if json.loads((runs / name / "result.json").read_text(encoding="utf-8"))["quick"]:
                 raise SystemExit(f"{runs / name} is a quick run; its figures are not for publication")
             (TARGET / name).mkdir(parents=True, exist_ok=True)
             for file in ("result.json", "figure.png"):
                 shutil.copy(runs / name / file, TARGET / name / file)
+    reword()
     results = published()
     for language, words in WORDS.items():
         (ROOT / "docs" / words["file"]).write_text(page(results, language), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]) if sys.argv[1:] else None)

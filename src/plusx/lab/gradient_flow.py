@@ -1,8 +1,8 @@
 """Does the gradient vanish on its way back through many layers?
 
-The gradient's size is measured at every block, for plain and residual networks of 20, 56 and 110 layers: as
-they begin, with and without batch norm, and once more with weights that are too small; and after training. The
-lesson explains the trouble of deep networks by factors below 1 that multiply to nothing. The paper says that
+The gradient's size is measured at every block, for plain and residual networks of 20, 56 and 110 layers as
+they begin, with and without batch norm, and once more with weights that are too small; and for those of 20 and
+56 layers after training. The lesson explains the trouble of deep networks by factors below 1 that multiply to nothing. The paper says that
 batch norm leaves the gradients healthy and that the trouble is another one (He et al. 2015, section 4.1). A
 third voice says that batch norm makes the gradients of a plain network explode as it begins (Yang et al. 2019,
 arXiv 1902.08129): factors above 1.
@@ -29,9 +29,9 @@ CLAIM = Text(
     "当网络很深时，很多 ∂h_{i+1}/∂h_i < 1 连乘 → 梯度趋近于0（梯度消失）",
 )
 QUESTION = Text(
-    "Measure the gradient at every block of plain and residual networks of 20, 56 and 110 layers, with batch "
-    "norm and without, at the start and after training.",
-    "测量 20、56、110 层普通网络与残差网络中每个块处的梯度：有、无批归一化，训练前与训练后。",
+    "Measure the gradient at every block of plain and residual networks: of 20, 56 and 110 layers at the start, "
+    "with batch norm and without, and of 20 and 56 layers after training.",
+    "测量普通网络与残差网络中每个块处的梯度：训练前 20、56、110 层，有、无批归一化；训练后 20、56 层。",
 )
 RULE = Text(
     "The gradient vanishes if at the first block it is below 1/1000 of what it is at the last. Holds if it "

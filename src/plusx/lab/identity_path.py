@@ -119,11 +119,11 @@ def judge(numbers: Numbers) -> Judgement:
     chain = numbers["chain"]
     because = Text(
         "Jacobian and ∂F/∂x + 1 differ by {before:.0e} at most. With F = 0 the ReLU after the addition cuts the "
-        "gradient of {cut:.0f} % of random inputs, and of {positive:.0f} % of positive ones, as a block before "
-        "leaves them. Through 20 blocks with F × 0.1 a gradient keeps {res} of its size with shortcuts, "
+        "gradient of {cut:.0f} % of random inputs, and of {positive:.0f} % of inputs that are all positive. "
+        "Through 20 blocks with F × 0.1 a gradient keeps {res} of its size with shortcuts, "
         "{plain} without.",
         "雅可比矩阵与 ∂F/∂x + 1 最多相差 {before:.0e}。F = 0 时，相加之后的 ReLU 截断了 {cut:.0f} % 的随机输入的梯度，"
-        "而对前一块输出的非负输入截断 {positive:.0f} %。F × 0.1 时穿过 20 个块，有捷径的梯度保留 {res} 倍，没有捷径的只剩 {plain} 倍。",
+        "而对全为正数的输入截断 {positive:.0f} %。F × 0.1 时穿过 20 个块，有捷径的梯度保留 {res} 倍，没有捷径的只剩 {plain} 倍。",
     ).format(
         before=numbers["before_relu"],
         cut=100 * numbers["share_cut_by_relu"],

@@ -97,16 +97,20 @@ def measure(bench: Workbench) -> Numbers:
 def judge(numbers: Numbers) -> Judgement:
     """Apply the rule."""
     same = numbers["same_keeps_the_size_at_stride"]
+    accepted = sum(H + 2 * P < K for _, _, H, K, _, P in numbers["wrong"])  # where no window fits
     because = Text(
-        "{right:,} of {checked:,} sizes are the formula's, {impossible:,} of them impossible ones that were "
-        "refused. 'Same' keeps the size at stride {strides} only; at stride 2 it gives ⌈H/2⌉.",
-        "{checked:,} 个尺寸中有 {right:,} 个与公式一致，其中 {impossible:,} 个不可能的尺寸都被拒绝。Same 只在步长 {strides} 时保持尺寸，"
-        "步长为 2 时得到 ⌈H/2⌉。",
+        "{right:,} of {checked:,} sizes are the formula's; of {impossible:,} impossible ones {refused:,} were "
+        "refused. Of the strides {all}, 'same' keeps the size at {strides}; at stride 2 it makes {halved}.",
+        "{checked:,} 个尺寸中有 {right:,} 个与公式一致；{impossible:,} 个不可能的尺寸中有 {refused:,} 个被拒绝。"
+        "步长 {all} 中，Same 在 {strides} 时保持尺寸；步长为 2 时 {halved}。",
     ).format(
         checked=numbers["checked"],
         right=numbers["checked"] - len(numbers["wrong"]),
         impossible=numbers["impossible"],
-        strides=", ".join(stride for stride, keeps in same.items() if keeps),
+        refused=numbers["impossible"] - accepted,
+        all=", ".join(same),
+        strides=", ".join(stride for stride, keeps in same.items() if keeps) or "–",
+        halved=", ".join(f"{H} → {side}" for H, side in numbers["same_at_stride_2"].items()),
     )
     if numbers["wrong"] or not same["1"]:
         return Judgement("does not hold", because)

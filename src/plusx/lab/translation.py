@@ -1,8 +1,8 @@
 """What happens to a network's answer when the picture moves by a few pixels?
 
-Four networks learn from pictures as they are and are tested on pictures that are shifted: one fully connected,
-one of strided convolutions, one with max pooling, and one with max pooling and global average pooling. Two
-measurements behind that: whether a convolution's output moves exactly as its input does (it is equivariant),
+Four networks learn from pictures that are mirrored at random but never shifted, and are tested on shifted ones:
+one fully connected, one of strided convolutions, one with max pooling, and one with max pooling and global
+average pooling. Two measurements behind that: whether a convolution's output moves exactly as its input does (it is equivariant),
 and how much of a one-pixel shift is left after each kind of pooling (how far it is invariant).
 """
 

@@ -1,0 +1,127 @@
+"""Every verdict that a rule can give, on the published numbers with one or two of them changed."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plusx.lab import EXPERIMENTS
+
+PUBLISHED = Path(__file__).parents[2] / "docs" / "results" / "lab"
+FULLY, CONV = "fully connected layer", "convolution 3×3, 64 kernels"
+YES, PARTLY, NO = "holds", "holds with conditions", "does not hold"
+
+
+def published(name: str) -> dict[str, Any]:
+    return json.loads((PUBLISHED / name / "result.json").read_text(encoding="utf-8"))
+
+
+def changed(name: str, changes: dict[str, Any]) -> dict[str, Any]:
+    """The published numbers, those at the paths with slashes replaced."""
+    numbers = copy.deepcopy(published(name)["numbers"])
+    for path, value in changes.items():
+        *way, last = path.split("/")
+        place = numbers
+        for key in way:
+            place = place[key]
+        assert last in place
+        place[last] = value
+    return numbers
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_what_is_published_is_what_the_rule_says(name: str) -> None:
+    experiment, result = EXPERIMENTS[name], published(name)
+    verdict, because = experiment.judge(result["numbers"])
+    assert (result["verdict"], result["because"]) == (verdict, because._asdict())
+    assert result["claim"] == experiment.CLAIM._asdict()
+    assert result["question"] == experiment.QUESTION._asdict()
+    assert result["rule"] == experiment.RULE._asdict()
+
+
+CASES: list[tuple[str, dict[str, Any], str]] = [
+    ("parameters", {}, PARTLY),
+    ("parameters", {f"layers/{CONV}/multiply_adds": 1_728}, YES),
+    ("parameters", {f"layers/{CONV}/parameters": 1_729}, NO),
+    ("parameters", {f"layers/{FULLY}/parameters": 150_528_001}, NO),
+    ("spatial-structure", {}, YES),
+    ("spatial-structure", {"fully connected/shuffled": [0.55, 0.55, 0.55]}, NO),
+    ("spatial-structure", {"convolutional/shuffled": [0.65, 0.65, 0.65]}, NO),
+    ("translation", {}, PARTLY),
+    ("translation", {"accuracy/CNN, max and global pooling": [[0.7] * 9]}, YES),
+    ("translation", {"accuracy/CNN, strides": [[0.7] + [0.3] * 8]}, NO),
+    ("convolution-trace", {}, YES),
+    ("convolution-trace", {"largest_difference/native": 1e-11}, NO),
+    ("output-size", {}, PARTLY),
+    ("output-size", {"same_keeps_the_size_at_stride": dict.fromkeys("1234", True)}, YES),
+    ("output-size", {"same_keeps_the_size_at_stride/1": False}, NO),
+    ("output-size", {"wrong": [["convolution", "native", 8, 3, 1, 0]]}, NO),
+    ("padding", {}, PARTLY),
+    ("padding", {"accuracy/valid": [0.6, 0.6]}, YES),
+    ("padding", {"sides/valid": [32, 31, 29]}, NO),
+    ("padding", {"sides/same": [32, 31]}, NO),
+    ("stride", {}, YES),
+    ("stride", {"4/accuracy": [0.59, 0.59]}, PARTLY),
+    ("stride", {"4/accuracy": [0.59, 0.59], "8/accuracy": [0.59, 0.59]}, NO),
+    ("stride", {"8/accuracy": [0.9, 0.9]}, NO),
+    ("receptive-field", {}, YES),
+    ("receptive-field", {"parts/two 3×3/accuracy": [0.6, 0.6]}, PARTLY),
+    ("receptive-field", {"parts/5×5/accuracy": [0.9, 0.9], "parts/7×7/accuracy": [0.9, 0.9]}, NO),
+    ("receptive-field", {"fields/5×5/measured": 4}, NO),
+    ("pooling", {}, PARTLY),
+    ("pooling", {"heads/global average/test": [0.79, 0.79]}, YES),
+    ("pooling", {"ways/max/accuracy": [0.1, 0.1]}, NO),
+    ("pooling", {"example/native": [[9, 8], [6, 8]]}, NO),
+    ("gradient-flow", {}, PARTLY),
+    ("gradient-flow", {f"start/batch norm/plain{d}": [1e-9, 1.0] for d in (56, 110)}, YES),
+    ("gradient-flow", {"start/batch norm/plain56": [1e-9, 1.0]}, PARTLY),
+    ("gradient-flow", {"start/no norm, weights × 0.7/plain110": [1.0, 1.0]}, NO),
+    ("degradation", {}, YES),
+    ("degradation", {"resnet56/final_test_error": [0.2, 0.2]}, PARTLY),
+    ("degradation", {"plain56/final_train_error": [0.3, 0.01]}, NO),
+    ("small-residuals", {}, YES),
+    ("small-residuals", {"resnet56/after": [{"ratio": 0.6, "identity": True}]}, PARTLY),
+    ("small-residuals", {"resnet20/after": [{"ratio": 0.2, "identity": True}]}, PARTLY),
+    ("small-residuals", {"resnet56/after": [{"ratio": 0.9, "identity": True}]}, NO),
+    ("identity-path", {}, PARTLY),
+    ("identity-path", {"share_cut_by_relu": 0.0}, YES),
+    ("identity-path", {"before_relu": 1e-5}, NO),
+    ("identity-path", {"silent_before_relu": 1e-5}, NO),
+    ("variants", {}, YES),
+    ("variants", {"50/layers": 49}, NO),
+]
+
+
+@pytest.mark.parametrize(("name", "changes", "verdict"), CASES)
+def test_a_rule_gives_each_of_its_verdicts(name: str, changes: dict[str, Any], verdict: str) -> None:
+    assert EXPERIMENTS[name].judge(changed(name, changes)).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "english", "chinese"),
+    [
+        ("output-size", {"wrong": [["convolution", "native", 1, 3, 1, 0]]},
+         "5,831 of 5,832 sizes are the formula's; of 864 impossible ones 863 were refused",
+         "864 个不可能的尺寸中有 863 个被拒绝"),
+        ("output-size", {"wrong": [["convolution", "native", 8, 3, 1, 0]]},
+         "of 864 impossible ones 864 were refused", "864 个不可能的尺寸中有 864 个被拒绝"),
+        ("output-size", {"same_at_stride_2/7": 3, "same_keeps_the_size_at_stride/3": True},
+         "'same' keeps the size at 1, 3; at stride 2 it makes 7 → 3, 8 → 4.", "步长为 2 时 7 → 3, 8 → 4。"),
+        ("receptive-field", {"fields/5×5/measured": 4},
+         "7 of 8 measured fields equal the computed ones.", "8 个实测感受野中有 7 个与计算值相同。"),
+    ],
+)  # fmt: skip
+def test_a_sentence_says_what_was_measured(
+    name: str, changes: dict[str, Any], english: str, chinese: str
+) -> None:
+    because = EXPERIMENTS[name].judge(changed(name, changes)).because
+    assert english in because.en
+    assert chinese in because.zh
+
+
+def test_the_heads_table_says_the_epochs_that_were_trained() -> None:
+    numbers = published("pooling")["numbers"]
+    numbers["heads"]["global average"]["epochs"] = 2
+    assert EXPERIMENTS["pooling"].tables(numbers)[1].title.en == "two heads, 2 epochs"
