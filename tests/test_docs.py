@@ -100,9 +100,9 @@ def test_examples_run(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_setting_and_recipe_in_a_command_exists(document: Path) -> None:
-    for command in "\n".join(blocks(document, "bash")).splitlines():
+    for command in "\n".join(blocks(document, "bash")).replace("\\\n", " ").splitlines():
         settings = [parse_setting(setting) for setting in re.findall(r"--set (\S+)", command)]
-        recipe = re.match(r"plusx train ([a-z]\w+)(?= |$)", command)
+        recipe = re.search(r"plusx train ([a-z]\w+)(?= |$)", command)
         load_recipe(recipe[1] if recipe else "fast", dict(settings))
 
 

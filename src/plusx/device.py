@@ -3,7 +3,6 @@
 import ctypes
 import functools
 import platform
-import resource
 import sys
 
 import torch
@@ -48,7 +47,9 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
     if name != "auto":
         return torch.bfloat16 if name == "bfloat16" else torch.float32
     if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+        # Older cards take bfloat16 too, and compute it in other numbers, slower than float32.
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if fast else torch.float32
     return torch.bfloat16 if device.type == "cpu" and bfloat16_units() else torch.float32
 
 
@@ -86,9 +87,13 @@ def keep_memory() -> bool:
 
 
 def peak_memory_bytes(device: torch.device) -> int:
-    """The most memory used so far: of the device where it has its own, else of this process."""
+    """The most memory used so far: of the device where it has its own, else of this process; 0 if unknown."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
+    try:
+        import resource
+    except ImportError:  # Windows has no such counter
+        return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, Linux kibibytes
 

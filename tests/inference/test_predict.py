@@ -51,6 +51,18 @@ def test_the_batch_size_does_not_change_the_answer() -> None:
     torch.testing.assert_close(whole, parts)
 
 
+def test_large_pictures_are_taken_a_few_at_a_time() -> None:
+    seen = []
+
+    def network(x: torch.Tensor) -> torch.Tensor:
+        seen.append(len(x))
+        return torch.zeros(len(x), 2)
+
+    images = np.zeros((50, 224, 224, 3), np.uint8)
+    assert predict(network, images, CARD).shape == (50, 2)  # type: ignore[arg-type]
+    assert seen == [20, 20, 10]
+
+
 def test_score_against_a_count_by_hand() -> None:
     probabilities = torch.tensor([[0.7, 0.3], [0.4, 0.6], [0.9, 0.1], [0.2, 0.8]])
     loss, accuracy = score(probabilities, np.array([0, 1, 1, 1]))

@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -119,18 +120,25 @@ def test_an_interrupt_while_writing_leaves_the_old_file_alone(tmp_path, monkeypa
 
 
 def test_what_a_killed_process_left_is_written_over(tmp_path) -> None:
-    (tmp_path / "a.part").write_text("half")
+    killed = (
+        "import os, sys; from pathlib import Path; from plusx.files import write_whole\n"
+        "os.fsync = lambda _: os.kill(os.getpid(), 9)\n"
+        "write_whole(Path(sys.argv[1]), 'half')"
+    )
+    assert subprocess.run([sys.executable, "-c", killed, tmp_path / "a"]).returncode == -9
+    assert [*contents(tmp_path).values()] == [b"half"]
     write_whole(tmp_path / "a", "whole")
     assert contents(tmp_path) == {"a": b"whole"}
 
 
 def test_nothing_is_written_through_a_link_that_lies_there(tmp_path) -> None:
     (tmp_path / "precious").write_text("mine")
-    for name in ("a", "a.part"):
+    for name in ("a", f"a.{os.getpid()}-{threading.get_native_id()}.part"):
         (tmp_path / name).symlink_to(tmp_path / "precious")
     write_whole(tmp_path / "a", "new")
     assert (tmp_path / "precious").read_text() == "mine"
     assert not (tmp_path / "a").is_symlink()
+    assert contents(tmp_path) == {"a": b"new", "precious": b"mine"}
 
 
 def test_pictures_too_small_for_what_is_done_to_them_are_a_line(tmp_path) -> None:

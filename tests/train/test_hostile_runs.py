@@ -167,6 +167,15 @@ def test_damaged_later_checkpoints_don_t_push_out_the_new_one(parts, tmp_path) -
     assert newest_checkpoint(tmp_path, pytest.fail) == new.read_bytes()
 
 
+@pytest.mark.parametrize("digest", ["0" * 16, "f" * 16])
+def test_a_damaged_one_of_the_same_step_does_not_push_out_the_one_before(parts, tmp_path, digest) -> None:
+    model, optimizers = parts
+    before = save_checkpoint(tmp_path, Position(8), model, optimizers, None)
+    (tmp_path / "checkpoints" / f"{16:08d}-{digest}.safetensors").write_bytes(b"damaged")
+    again = save_checkpoint(tmp_path, Position(16), model, optimizers, None)
+    assert sorted((tmp_path / "checkpoints").iterdir()) == [before, again]
+
+
 LINE = {
     **{"epoch": 1, "epochs": 3, "step": 8, "learning_rate": 0.1, "train_loss": 2.0, "train_accuracy": 0.3},
     **{"test_loss": 1.9, "test_accuracy": 0.4, "validation_loss": None, "validation_accuracy": None},

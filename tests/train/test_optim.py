@@ -15,11 +15,14 @@ from plusx.train.schedule import factor
 @pytest.mark.parametrize("name", ["sgd", "muon"])
 def test_every_parameter_is_stepped_or_refused(name) -> None:
     model = torch.nn.Module()
-    for k, shape in enumerate([(), (4,), (4, 1, 1), (4, 3), (4, 1, 1, 1), (4, 3, 3, 3)]):
+    for k, shape in enumerate([(), (4,), (4, 1, 1), (1, 4, 1, 1), (4, 3), (4, 1, 1, 1), (4, 3, 3, 3)]):
         model.register_parameter(f"p{k}", torch.nn.Parameter(torch.zeros(shape)))
-    optimizers = make_optimizers(model, Optimizer(name=name))
+    optimizers = make_optimizers(model, Optimizer(name=name, weight_decay=0.01))
     stepped = [p for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]]
     assert sorted(map(id, stepped)) == sorted(map(id, model.parameters()))
+    if name == "sgd":
+        decayed = [p for g in optimizers[0].param_groups if g["weight_decay"] for p in g["params"]]
+        assert sorted(map(id, decayed)) == sorted(map(id, (model.p4, model.p5, model.p6)))
     model.register_parameter("positions", torch.nn.Parameter(torch.zeros(1, 9, 4)))
     with pytest.raises(UserError, match=r"parameter positions of shape \(1, 9, 4\) is no filter"):
         make_optimizers(model, Optimizer(name=name))
@@ -70,6 +73,14 @@ def test_muon_steps_each_of_several_filter_banks_as_if_it_were_alone() -> None:
     Muon(together, lr=0.2, momentum=0.6, dtype=torch.float64).step()
     torch.testing.assert_close(together, alone)
     assert torch.equal(together[3], untouched)
+
+
+def test_filters_of_zeros_stay_numbers() -> None:
+    weight = torch.nn.Parameter(torch.zeros(4, 3, 3, 3))
+    weight.grad = torch.randn(weight.shape, generator=torch.Generator().manual_seed(0))
+    Muon([weight], lr=0.2, momentum=0.6).step()
+    assert weight.isfinite().all()
+    assert weight.norm() > 0.1
 
 
 def test_every_trained_parameter_is_stepped_exactly_once() -> None:

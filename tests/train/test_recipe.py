@@ -1,6 +1,8 @@
 import pytest
 
 from plusx.errors import UserError
+from plusx.train.fitting import fit
+from plusx.train.progress import Plan, refuse_odd_batches
 from plusx.train.recipe import Recipe, load_recipe, parse_setting, recipe_names, setting_keys, to_toml
 
 
@@ -74,3 +76,20 @@ def test_recipes_cannot_be_changed_after_validation() -> None:
     with pytest.raises(ValueError, match="frozen"):
         recipe.training.epochs = 3  # type: ignore[misc]
     assert Recipe.model_validate({"name": "x"}).training.epochs == 10
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet20"])
+@pytest.mark.parametrize("count", [4, 17, 100, 5_000, 100_000])
+def test_fitted_recipes_step_and_measure_what_memory_and_norms_can_take(name: str, count: int) -> None:
+    recipe = fit(load_recipe(name, {"training.epochs": 1}), count, 224)
+    assert recipe.evaluation.batch_size * 224**2 <= 1000 * 32**2 * 1.01
+    steps = Plan(recipe.training, count, 224).steps_per_epoch
+    assert count // steps >= 2
+    refuse_odd_batches(recipe.training.batch_size, count, 1)
+    assert recipe.schedule.warmup_epochs == 0.5  # an only epoch does not end at the highest rate
+
+
+def test_a_process_would_be_left_with_one_picture() -> None:
+    refuse_odd_batches(4, 16, 2)
+    with pytest.raises(UserError, match="steps of 3 of the 17 pictures, fewer than 2 for each"):
+        refuse_odd_batches(4, 17, 2)

@@ -84,7 +84,7 @@ def epoch_seconds(pictures: int, batch: int, epochs: int) -> list[float]:
     It is the training loop itself, with its feed, augmentation and optimisers, but for its evaluation and
     checkpoints, which it does not count. The sample's pictures come again and again.
     """
-    settings = {"training.epochs": epochs, "training.batch_size": batch}
+    settings = {"training.epochs": epochs, "training.batch_size": batch, "training.device": "cpu"}
     recipe = load_recipe("fast", {**settings, "data.source": "sample", "evaluation.views": "none"})
     images, labels = sample("train")
     again = np.arange(pictures) % len(labels)

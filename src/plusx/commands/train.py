@@ -117,6 +117,7 @@ def _train(
         refuse_taken,
         scaled,
         settled_in,
+        to_toml,
     )
 
     if resume is not None:
@@ -144,6 +145,7 @@ def _train(
         recipe = scaled(fit(recipe, feed.pictures, feed.size, chosen), processes.count)
     elif processes.leads:
         refuse_changed(run, dataset.record)
+    _refuse_others(processes, f"{to_toml(recipe)}\n{dataset.record.get('content')}")
     display = Display(recipe, console, choose_mode(console, console.quiet))
     trainer = Trainer(recipe, run, dataset, display, processes=processes)
     if not processes.leads:
@@ -176,6 +178,16 @@ def _train(
         except KeyboardInterrupt:  # in haste, or while the finished network is measured
             raise Interrupted(run, signal.SIGINT, shlex.join(again)) from None
     say(console, f"report: {run / 'report.html'}")
+
+
+def _refuse_others(processes: Processes, trained: str) -> None:
+    """Make sure that all processes train by one recipe on the same pictures: each reads its own machine's."""
+    leader = processes.from_leader(trained.encode())
+    if leader != trained.encode():
+        raise UserError(
+            f"process {processes.number} has another recipe or other pictures than the first one; "
+            "copy both to every machine"
+        )
 
 
 def _free_directory(name: str) -> Path:

@@ -21,6 +21,8 @@ def normalise(pictures: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     return scaled.permute(0, 3, 1, 2)
 
 
+PIXELS = 1000 * 32 * 32
+"""Of the pictures that are taken at a time, whatever their size."""
 VIEWS = {"none": 1, "mirror": 2, "shift": 6}
 """How many views of a picture each choice averages over."""
 
@@ -42,7 +44,7 @@ def predict(
     card: Card,
     *,
     views: str = "none",
-    batch_size: int = 1000,
+    batch_size: int | None = None,
     device: torch.device | None = None,
     precision: torch.dtype = torch.float32,
 ) -> Tensor:
@@ -53,7 +55,7 @@ def predict(
         images: uint8 (N, H, W, 3), of the size that the network was trained on.
         card: says how to normalise them.
         views: "none"; "mirror" and "shift" average the logits of 2 and of 6 views of each picture.
-        batch_size: pictures at a time.
+        batch_size: pictures at a time; as many as have the pixels of 1 000 of 32×32 unless given.
         device: the CPU unless given.
         precision: what products are computed in.
 
@@ -61,6 +63,7 @@ def predict(
         float32 (N, classes) on the CPU, rows that sum to 1.
     """
     device = device or torch.device("cpu")
+    batch_size = batch_size or max(1, PIXELS // (images.shape[1] * images.shape[2]))
     mean, std = (torch.tensor(v, dtype=torch.float32, device=device) for v in (card.mean, card.std))
     rows = []
     for start in range(0, len(images), batch_size):

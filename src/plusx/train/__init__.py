@@ -6,7 +6,7 @@ from plusx.train.fitting import fit, scaled
 from plusx.train.interrupt import Interrupted
 from plusx.train.loop import Outcome, Trainer
 from plusx.train.processes import Processes, joined, leave, started
-from plusx.train.recipe import Recipe, load_recipe, parse_setting, recipe_names, settled_in
+from plusx.train.recipe import Recipe, load_recipe, parse_setting, recipe_names, settled_in, to_toml
 
 __all__ = [
     "Display",
@@ -30,4 +30,5 @@ __all__ = [
     "scaled",
     "settled_in",
     "started",
+    "to_toml",
 ]

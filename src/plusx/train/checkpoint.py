@@ -89,11 +89,16 @@ def save_checkpoint(
     path = folder / f"{position.step:08d}-{_digest(content)}.safetensors"
     write_whole(path, content)
     others = [other for other in _written(folder) if other != path]
-    kept = [other for other in others if other.name < path.name][1 - KEPT :]
+    # By their steps: where this step was taken once more, after damage, the digests say nothing about time.
+    kept = [other for other in others if _step_of(other) < position.step][1 - KEPT :]
     for other in others:
         if other not in kept:  # older, or later: then it is damaged, or this would not be its past
             other.unlink()
     return path
+
+
+def _step_of(path: Path) -> int:
+    return int(path.stem.partition("-")[0])
 
 
 def newest_checkpoint(run: Path, warn: Callable[[str], None]) -> bytes | None:

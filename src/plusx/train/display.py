@@ -19,6 +19,7 @@ from plusx.train.journal import EpochRecord
 from plusx.train.recipe import Recipe
 
 Mode = Literal["live", "plain", "quiet"]
+AROUND = 9  # lines of a live screen that are not epochs: the panel, the heads, the bars and some room
 
 
 def choose_mode(console: Console, quiet: bool) -> Mode:
@@ -172,7 +173,9 @@ class Display:
             table.add_column(title, justify="right")
         table.add_column("images/s", justify="right")
         table.add_column("seconds", justify="right")
-        for r in self.records:
+        # A live screen that is taller than the terminal would lose its end, the bars.
+        room = max(1, self.console.height - AROUND) if bars else len(self.records)
+        for r in self.records[-room:]:
             last = r.epoch == r.epochs
             table.add_row(
                 f"{r.epoch}/{r.epochs}",

@@ -12,8 +12,9 @@ def fit(recipe: Recipe, pictures: int, size: int, chosen: Collection[str] = ()) 
     """The recipe for so many pictures of this size; the shipped ones are made for 50 000 of 32×32.
 
     Batches become so small that an epoch has 32 steps (eight, if they would be below 64 pictures), and that
-    a batch has no more pixels than before. Crop, cutout and `small_size`, all in pixels, grow with the side.
-    Trained weights to begin with are changed at a third of the rates, the fresh head at its full one.
+    a batch, of training or of measuring, has no more pixels than before. Crop, cutout and `small_size`, all
+    in pixels, grow with the side. Half of the epochs are for warming up at most, so that the rates fall again.
+    Trained weights to begin with are changed at a third of the rates, the head at its full one.
 
     Args:
         recipe: as it was read.
@@ -29,11 +30,14 @@ def fit(recipe: Recipe, pictures: int, size: int, chosen: Collection[str] = ()) 
     data, training, scale = recipe.data, recipe.training, size / SHIPPED_SIZE
     count = pictures - data.validation
     largest = min(count // 8, max(64, count // 32), round(training.batch_size / scale**2))
+    at_a_time = round(recipe.evaluation.batch_size / scale**2)
     values: dict[str, float] = {
-        "training.batch_size": min(training.batch_size, max(2, largest)),
+        "training.batch_size": min(training.batch_size, max(min(3, count), largest)),
+        "evaluation.batch_size": min(recipe.evaluation.batch_size, max(1, at_a_time)),
         "training.small_size": max(8, round(training.small_size * scale)),
         "data.crop": round(data.crop * scale),
         "data.cutout": round(data.cutout * scale),
+        "schedule.warmup_epochs": min(recipe.schedule.warmup_epochs, training.epochs / 2),
     }
     if recipe.model.begin_from:
         optimizer = recipe.optimizer

@@ -361,6 +361,7 @@ class Trainer:
     def _stop_if(self, asked: bool) -> None:
         """All processes stop after the same step, whichever of them was asked."""
         if asked:
+            self._total([0])  # the others wait for the leader's checkpoint: where one is gone, all are ended
             raise Interrupted(self.run, self.stop_request.signal or signal.SIGTERM)
 
     def _check(self, loss: float, taken: int) -> None:

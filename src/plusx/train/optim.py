@@ -69,7 +69,7 @@ class Muon(torch.optim.Optimizer):
                 banks = torch.stack([direction.permute(0, 2, 3, 1) for direction in directions])
                 turns = orthogonalise(banks.flatten(2).to(self.dtype)).view_as(banks).permute(0, 1, 4, 2, 3)
                 for weight, turn in zip(weights, turns.to(weights[0].dtype), strict=True):
-                    weight.mul_(len(weight) ** 0.5 / weight.norm())
+                    weight.mul_(len(weight) ** 0.5 / weight.norm().clamp_min(1e-7))
                     weight.sub_(turn * group["lr"])
 
     def _direction(self, weight: nn.Parameter, momentum: float) -> Tensor:
@@ -133,11 +133,12 @@ def make_optimizers(
 
 def _kind(name: str, parameter: nn.Parameter) -> str:
     """Filters (C_out, C_in, K, K), matrices, or vectors: one number for each channel, or a single one."""
-    if parameter.ndim == 4:
+    one_axis = parameter.numel() == max(parameter.shape, default=1)
+    if parameter.ndim == 4 and not (one_axis and len(parameter) == 1):  # (1, C, 1, 1) scales channels
         return "filters"
     if parameter.ndim == 2:
         return "matrices"
-    if parameter.numel() == max(parameter.shape, default=1):
+    if one_axis:
         return "vectors"
     raise UserError(
         f"parameter {name} of shape {tuple(parameter.shape)} is no filter of a convolution, no matrix and no "

@@ -18,9 +18,12 @@ def refuse_odd_batches(batch_size: int, pictures: int, processes: int) -> None:
     """
     if pictures < batch_size:
         raise UserError(f"training.batch_size={batch_size} is larger than the {pictures} training pictures")
-    if batch_size < 2 * processes:
+    # An epoch's steps are even, so the smallest may have half of a batch.
+    smallest = pictures // -(-pictures // batch_size)
+    if smallest < 2 * processes:
         raise UserError(
-            f"training.batch_size={batch_size} is fewer than 2 pictures for each of {processes} processes"
+            f"training.batch_size={batch_size} makes steps of {smallest} of the {pictures} pictures, "
+            f"fewer than 2 for each of {processes} processes"
         )
 
 
