@@ -1,5 +1,6 @@
 import json
 import os
+import threading
 
 import pytest
 
@@ -21,6 +22,23 @@ def test_a_file_that_cannot_be_finished_leaves_the_old_one(tmp_path, monkeypatch
     with pytest.raises(OSError, match="No space"):
         write_whole(path, "new")
     assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_who_writes_the_same_file_at_once_never_meets(tmp_path, monkeypatch) -> None:
+    path, flush = tmp_path / "index.npz", os.fsync
+
+    def meanwhile(file: int) -> None:
+        monkeypatch.setattr(os, "fsync", flush)
+        other = threading.Thread(target=write_whole, args=(path, "the other's"))
+        other.start()
+        other.join()
+        assert path.read_text() == "the other's"
+        flush(file)
+
+    monkeypatch.setattr(os, "fsync", meanwhile)
+    write_whole(path, "mine")
+    assert path.read_text() == "mine"
     assert list(tmp_path.iterdir()) == [path]
 
 

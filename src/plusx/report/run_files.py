@@ -1,13 +1,13 @@
 """What a run directory tells: read with clear errors, written whole or not at all."""
 
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from plusx.errors import UserError
+from plusx.files import write_all
 from plusx.text import from_json
 
 RESULT_KEYS = frozenset(
@@ -118,23 +118,10 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
 
     Raises:
         UserError: the directory can't be written.
-
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     write_together({Path(folder) / "a": b"1", Path(folder) / "b": b"2"})
-    ...     sorted(path.name for path in Path(folder).iterdir())
-    ['a', 'b']
     """
-    temporary: dict[Path, Path] = {}
     try:
-        for path, content in contents.items():
-            temporary[path] = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-            temporary[path].unlink(missing_ok=True)  # never through a link that lies there
-            temporary[path].write_bytes(content)
-        for path, written in temporary.items():
-            os.replace(written, path)
+        write_all(contents)
     except OSError as error:
-        raise UserError(f"{path} can't be written ({error.strerror}); free space or change rights") from error
-    finally:
-        for written in temporary.values():
-            written.unlink(missing_ok=True)
+        raise UserError(
+            f"{error.filename} can't be written ({error.strerror}); free space or change rights"
+        ) from error

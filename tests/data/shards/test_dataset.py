@@ -151,9 +151,10 @@ def test_changed_shards_are_not_gone_on_with(own: Path, web: Any, tmp_path: Path
 
 def test_a_damaged_index_in_the_cache_is_made_anew(made: Path, cache: Path) -> None:
     before = load(f"{made}/{NOTATION}").record
-    for kept in (cache / "shards").glob("*.npz"):
-        kept.write_bytes(kept.read_bytes()[:100])
-    assert load(f"{made}/{NOTATION}").record == before
+    for length in (100, 0):
+        for kept in (cache / "shards").glob("*.npz"):
+            kept.write_bytes(kept.read_bytes()[:length])
+        assert load(f"{made}/{NOTATION}").record == before
 
 
 def cut(path: Path, length: int) -> None:

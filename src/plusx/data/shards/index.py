@@ -61,7 +61,8 @@ def index_of(shard: Shard) -> Index:
         state = shard.path.stat()
         identity = f"{VERSION} {shard.path.resolve()} {state.st_size} {state.st_mtime_ns}"
     kept = cache_folder() / "shards" / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.index.npz"
-    with suppress(OSError, ValueError, KeyError, BadZipFile):  # not there, or damaged: then it is made anew
+    # Not there, or damaged: then it is made anew.
+    with suppress(OSError, EOFError, ValueError, KeyError, BadZipFile):
         return _from_bytes(kept.read_bytes())
     index = scan(shard)
     with suppress(OSError):  # a cache that can't be written costs time, nothing else
