@@ -118,17 +118,33 @@ def console() -> Console:
 
 @dataclass
 class Server:
-    """Serves `content`; each request sends at most the next of `cuts` bytes and hangs up."""
+    """Serves `content`; each request sends at most the next of `cuts` bytes and hangs up.
+
+    The first answers are the `faults`: errors of HTTP, or 0 for none at all. With a `version` it is sent, and
+    a part of another one is not, unless the server is `careless`.
+    """
 
     content: bytes
     cuts: list[int] = field(default_factory=list)
     ranges: bool = True
+    faults: list[int] = field(default_factory=list)
+    version: str = ""
+    careless: bool = False
     asked: list[str | None] = field(default_factory=list)
     url: str = ""
+    go_on: threading.Event = field(default_factory=threading.Event)
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         wanted = handler.headers.get("Range")
         self.asked.append(wanted)
+        if self.faults:
+            if fault := self.faults.pop(0):
+                handler.send_error(fault)
+            else:
+                self.go_on.wait(60)
+            return
+        if not self.careless and handler.headers.get("If-Range", self.version) != self.version:
+            wanted = None
         start = int(re.fullmatch(r"bytes=(\d+)-", wanted)[1]) if wanted and self.ranges else 0
         if start and start >= len(self.content):
             handler.send_response(416)
@@ -137,6 +153,11 @@ class Server:
             return
         body = self.content[start:]
         handler.send_response(206 if start else 200)
+        if start:
+            last = len(self.content) - 1
+            handler.send_header("Content-Range", f"bytes {start}-{last}/{len(self.content)}")
+        if self.version:
+            handler.send_header("ETag", self.version)
         handler.send_header("Content-Length", str(len(body)))
         handler.end_headers()
         handler.wfile.write(body[: self.cuts.pop(0)] if self.cuts else body)
@@ -160,11 +181,12 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Server]]:
 
         http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
-        running.append(http)
+        running.append((http, server))
         server.url = f"http://127.0.0.1:{http.server_port}/cifar-10-binary.tar.gz"
         return server
 
     yield start
-    for http in running:
+    for http, server in running:
+        server.go_on.set()
         http.shutdown()
         http.server_close()

@@ -75,6 +75,38 @@ def test_no_network_is_said_at_once(tmp_path, console, monkeypatch):
             download(url, tmp_path / "file", console)
 
 
+@pytest.mark.parametrize("fault", [503, 0])
+def test_a_busy_server_and_one_that_stalls_are_tried_again(serve, tmp_path, console, monkeypatch, fault):
+    monkeypatch.setattr(module, "TIMEOUT", 0.3)
+    server = serve(CONTENT, faults=[fault, fault])
+    download(server.url, tmp_path / "file", console)
+    assert (tmp_path / "file").read_bytes() == CONTENT
+    assert len(server.asked) == 3
+
+
+def test_a_file_that_is_not_there_is_asked_for_once(serve, tmp_path, console):
+    server = serve(CONTENT, faults=[404])
+    with pytest.raises(OSError, match="Not Found"):
+        download(server.url, tmp_path / "file", console)
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("careless", [False, True])
+@pytest.mark.parametrize("piece", [0, 1000])
+def test_another_version_is_never_joined_to_a_piece(serve, tmp_path, console, careless, piece):
+    server = serve(CONTENT, version='"new"', careless=careless)
+    (tmp_path / "file.part").write_bytes(bytes(piece))
+    with pytest.raises(module.ChangedError, match="it changed on the server"):
+        download(server.url, tmp_path / "file", console, stamp=f'{len(CONTENT)} "old"')
+    with pytest.raises(module.ChangedError, match="it changed on the server"):
+        download(server.url, tmp_path / "file", console, stamp="999 ")
+    assert not (tmp_path / "file").exists()
+    (tmp_path / "file.part").write_bytes(CONTENT[:piece])
+    download(server.url, tmp_path / "file", console, stamp=f'{len(CONTENT)} "new"')
+    assert (tmp_path / "file").read_bytes() == CONTENT
+    assert server.asked[-1] == (f"bytes={piece}-" if piece else None)
+
+
 def test_a_terminal_sees_a_bar(serve, tmp_path):
     terminal = Console(file=io.StringIO(), force_terminal=True, width=120)
     download(serve(CONTENT).url, tmp_path / "file", terminal)

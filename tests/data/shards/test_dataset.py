@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from http.client import HTTPMessage
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from PIL import Image
 
 from plusx.data import load, sample
 from plusx.data.shards import is_shards, load_shards
+from plusx.data.shards.files import list_shards
 from plusx.errors import UserError
 from plusx.train import claim, load_recipe, refuse_changed
 
@@ -149,6 +151,26 @@ def test_changed_shards_are_not_gone_on_with(own: Path, web: Any, tmp_path: Path
             refuse_changed(tmp_path / str(number), load(f"{source}/{NOTATION}").record)
 
 
+def test_a_shard_that_changes_before_it_is_fetched_is_refused(own: Path, web: Any, make: Any) -> None:
+    address, _ = web(own)
+    shard = list_shards(f"{address}/train-000.tar")[0]
+    make.shard(own / "train-000.tar", range(50))
+    with pytest.raises(UserError, match="it changed on the server since it was looked at; start a new run"):
+        shard.open()
+
+
+def test_a_server_that_says_nothing_of_its_files_is_believed_by_their_content(
+    own: Path, web: Any, tmp_path: Path, make: Any, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, _ = web(own)
+    monkeypatch.setattr("plusx.data.shards.files._head", lambda _: HTTPMessage())
+    first = load(f"{address}/{NOTATION}").record
+    assert load(f"{address}/{NOTATION}").record == first
+    shutil.rmtree(cache / "shards")
+    make.shard(own / "train-003.tar", range(8))  # as many pictures as before
+    assert load(f"{address}/{NOTATION}").record["content"] != first["content"]
+
+
 def test_a_damaged_index_in_the_cache_is_made_anew(made: Path, cache: Path) -> None:
     before = load(f"{made}/{NOTATION}").record
     for length in (100, 0):
@@ -219,4 +241,6 @@ def test_what_counts_as_shards(tmp_path: Path) -> None:
     (tmp_path / "old {pictures}").mkdir()
     assert not is_shards(str(tmp_path / "old {pictures}"))
     assert is_shards("pictures.tar")
+    assert is_shards("::".join(f"a{number}.tar" for number in range(2000)))  # longer than any path
+    assert is_shards("{a,b}.tar::" * 2000 + "c-{0..9}")
     assert not is_shards("")

@@ -18,7 +18,7 @@ from filelock import FileLock
 from rich.console import Console
 
 from plusx.data.cache import cache_folder
-from plusx.data.download import TIMEOUT, download
+from plusx.data.download import TIMEOUT, ChangedError, download, stamp_of
 from plusx.errors import UserError, optional
 
 LONGEST = 1 << 24  # bytes of a text beside shards
@@ -32,7 +32,7 @@ class Shard:
     Attributes:
         where: its path or address.
         path: the local file; for an address, the one that `open` brings.
-        stamp: what the server says of length and version; "" for a local file.
+        stamp: what the server says of length and version; "" for a local file, and where it says neither.
     """
 
     where: str
@@ -63,7 +63,9 @@ class Shard:
                     with suppress(FileNotFoundError):  # others may make room with it at any time
                         return open(self.path, "rb")
                     _make_room(self.path.parent, int(self.stamp.partition(" ")[0] or 0))
-                    download(self.where, self.path, Console(quiet=True))
+                    download(self.where, self.path, Console(quiet=True), stamp=self.stamp)
+        except ChangedError as error:
+            raise UserError(f"{self.where}: {error}; start a new run") from error
         except OSError as error:
             reason = (error.strerror or str(error)).removeprefix(f"{self.where}: ")
             raise UserError(f"{self.where}: {reason}; try again, or --resume, when it can be had") from error
@@ -90,7 +92,8 @@ def is_shards(source: str) -> bool:
     >>> is_shards("shards/train-{000..099}.tar"), is_shards("photos"), is_shards("cifar-10-binary.tar.gz")
     (True, False, False)
     """
-    if Path(source).exists() and not source.endswith(".tar"):
+    # os.path takes what is too long for a path for something that isn't there; pathlib fails.
+    if os.path.exists(source) and not source.endswith(".tar"):
         return False
     return is_address(source) or source.endswith(".tar") or "{" in source
 
@@ -162,9 +165,7 @@ def _shard(where: str) -> Shard:
         return Shard(where, Path(where))
     if urlsplit(where).scheme not in ("http", "https"):
         raise UserError(f"{where}: shards are read from folders and from http:// or https:// addresses only")
-    headers = _head(where)
-    version = headers.get("ETag") or headers.get("Last-Modified") or ""
-    stamp = f"{headers.get('Content-Length', '')} {version}"
+    stamp = stamp_of(_head(where))
     name = hashlib.sha256(f"{where} {stamp}".encode()).hexdigest()[:32]
     return Shard(where, cache_folder() / "shards" / f"{name}.tar", stamp)
 

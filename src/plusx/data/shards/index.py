@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import re
 import tarfile
 from collections.abc import Iterator
@@ -58,7 +59,8 @@ def index_of(shard: Shard) -> Index:
     """
     identity = f"{VERSION} {shard.where} {shard.stamp}"
     if not shard.stamp:
-        state = shard.path.stat()
+        with shard.open() as file:
+            state = os.fstat(file.fileno())
         identity = f"{VERSION} {shard.path.resolve()} {state.st_size} {state.st_mtime_ns}"
     kept = cache_folder() / "shards" / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.index.npz"
     # Not there, or damaged: then it is made anew.
