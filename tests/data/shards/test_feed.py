@@ -112,15 +112,23 @@ def test_leaving_an_epoch_early_leaves_no_threads(made: Path) -> None:
     seed=st.integers(0, 2**31 - 1),
     epoch=st.integers(0, 1000),
 )
-def test_mixing_puts_every_place_once_and_none_far(counts: list[int], seed: int, epoch: int) -> None:
+def test_mixing_puts_every_place_once(counts: list[int], seed: int, epoch: int) -> None:
     order = mixed(counts, seed, epoch)
     assert sorted(order.tolist()) == list(range(sum(counts)))
     assert np.array_equal(order, mixed(counts, seed, epoch))
+
+
+@given(
+    count=st.integers(1, 30),
+    shards=st.integers(NEIGHBOURS + 1, 60),
+    seed=st.integers(0, 2**31 - 1),
+    epoch=st.integers(0, 1000),
+)
+def test_mixing_puts_no_place_far(count: int, shards: int, seed: int, epoch: int) -> None:
     # A step reads from few shards: those of the pictures put off, and the next ones.
-    shard = np.repeat(np.arange(len(counts)), counts)[order]
-    if len(set(counts)) == 1 and len(counts) > NEIGHBOURS and counts[0]:
-        for begin in range(0, len(order) - counts[0], counts[0]):
-            assert len(set(shard[begin : begin + counts[0]])) <= NEIGHBOURS + 2
+    shard = mixed([count] * shards, seed, epoch) // count
+    for begin in range(0, len(shard) - count, count):
+        assert len(set(shard[begin : begin + count].tolist())) <= NEIGHBOURS + 2
 
 
 def test_pictures_are_mixed_among_neighbouring_shards() -> None:
