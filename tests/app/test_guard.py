@@ -27,6 +27,11 @@ def test_another_host_s_name_is_refused(served: Served, host: str) -> None:
     assert served.ask("/en/", Host=host).status == 403
 
 
+@pytest.mark.parametrize("host", ["127.0.0.2:2026", "127.0.0.1", "localhost:2026", "[::1]:2026", "[::1]"])
+def test_every_name_of_this_machine_is_let_in(served: Served, host: str) -> None:
+    assert served.ask("/en/", Host=host).status == 200
+
+
 @pytest.mark.parametrize(
     "headers",
     [
@@ -105,6 +110,8 @@ def test_paths_lead_nowhere_else(served: Served, path: str) -> None:
     ("settings", "words"),
     [
         (Settings(token="short"), "at least 12 characters"),
+        (Settings(token="a+token&of#a%teacher"), "only A–Z"),
+        (Settings(token="老师的口令不能用汉字写成"), "only A–Z"),
         (Settings(data=__file__ and None, host="256.1.1.1"), "choose another with --port"),
     ],
 )

@@ -11,6 +11,7 @@
 
 import hmac
 from http.cookies import CookieError, SimpleCookie
+from ipaddress import ip_address
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -20,7 +21,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from plusx.app.pictures import MOST_BYTES
 
 COOKIE = "plusx-token"
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 MOST_BODY = MOST_BYTES + 2**16
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -31,6 +31,20 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address.
+
+    >>> is_loopback("localhost"), is_loopback("::1"), is_loopback("0.0.0.0"), is_loopback("lab.example")
+    (True, True, False, False)
+    """
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class TooLarge(Exception):  # noqa: N818  (it ends a request, and is answered)
@@ -90,7 +104,8 @@ class Guard:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if self._token is None:
-            if host.rpartition(":")[0] not in LOOPBACK and host not in LOOPBACK:
+            names = (host, host.rpartition(":")[0])  # without a port, and with one
+            if not any(is_loopback(name.removeprefix("[").removesuffix("]")) for name in names):
                 return PlainTextResponse("forbidden", 403)
         else:
             query = parse_qsl(scope["query_string"].decode("latin-1"))

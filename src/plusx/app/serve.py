@@ -1,14 +1,15 @@
 """Starting the server: where it listens, who may come, and the address to open."""
 
+import re
 import secrets
 import socket
 import webbrowser
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 
 import uvicorn
 
+from plusx.app.guard import is_loopback
 from plusx.app.server import build
 from plusx.app.texts import Language
 from plusx.errors import UserError
@@ -40,29 +41,19 @@ class Settings:
     browser: bool = True
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the address.
-
-    >>> is_loopback("localhost"), is_loopback("::1"), is_loopback("0.0.0.0"), is_loopback("lab.example")
-    (True, True, False, False)
-    """
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def serve(settings: Settings) -> None:
     """Serve the pages until Ctrl-C.
 
     Raises:
-        UserError: if the address is taken, the token is too short, or the data folder is missing.
+        UserError: if the address is taken, the token is too short or can't stand in an address, or the data
+            folder is missing.
     """
     token = settings.token
     if token is not None and len(token) < SHORTEST_TOKEN:
         raise UserError(f"--token needs at least {SHORTEST_TOKEN} characters; leave it out to get one made")
+    # It goes into an address and into a cookie, as it is.
+    if token is not None and not re.fullmatch(r"[A-Za-z0-9._~-]+", token):
+        raise UserError("--token takes only A–Z, a–z, 0–9 and - . _ ~; leave it out to get one made")
     if settings.data is not None and not settings.data.is_dir():
         raise UserError(f"--data {settings.data} is no folder")
     if token is None and not is_loopback(settings.host):
