@@ -224,6 +224,17 @@ def test_a_unit_pointed_at_is_the_one_that_is_shown() -> None:
     assert elsewhere["unit"].activation == max(highest for *_, highest in elsewhere["stages"][-1]["maps"])
 
 
+def test_a_stage_and_a_class_of_another_network_are_forgotten() -> None:
+    left = computed("inside", "stage=stage9&class=unicorn")
+    plain = computed("inside", "")
+    assert (left["stage"], left["class_name"]) == (left["stage_names"][-1], "")
+    assert (left["cam"], left["explained"]) == (plain["cam"], plain["explained"])
+    for language in LANGUAGES:
+        assert "faults" not in parts(
+            PAGES["inside"], QueryParams("stage=stage9&class=unicorn"), HOUSE, language
+        )
+
+
 def test_own_runs_can_be_chosen_and_broken_ones_are_named(tmp_path: Path) -> None:
     card = Card("resnet20", True, ("cat", "dog"), mean=(0.5,) * 3, std=(0.25,) * 3, input_size=32)
     (tmp_path / "pets").mkdir()
@@ -274,8 +285,6 @@ def test_every_page_stands_whole_and_in_parts(name: str, language: Any) -> None:
         ("pooling", "k=5", "k"),
         ("pooling", "v=1e99", "v"),
         ("plus-one", "depth=1000", "depth"),
-        ("inside", "stage=stage9", "stage"),
-        ("inside", "class=unicorn", "class"),
         ("training", "epochs=0", "epochs"),
         ("training", "source=/etc", "source"),
         ("predict", "network=nothing", "network"),

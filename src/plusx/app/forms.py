@@ -58,6 +58,11 @@ class Form:
             raise FieldError(name, "error_choice")
         return text
 
+    def known(self, name: str, allowed: Collection[str], default: str) -> str:
+        """The word sent if it is allowed, else the default: for what may be left of another choice."""
+        text = self._query.get(name, default)
+        return text if text in allowed else default
+
     def ticked(self, name: str) -> bool:
         """Whether a box is ticked."""
         return self._query.get(name) == "on"

@@ -71,6 +71,9 @@ def compute(form: Form, house: House, texts: Texts) -> dict[str, Any]:
         with without(inner, off_x, off_f):
             switched = answers(inner, x)
         stage_names = list(stages(inner))
+        # What was chosen in another network means nothing in this one.
+        class_name = form.known("class", card.classes, "")
+        stage = form.known("stage", stage_names, stage_names[-1])
     order = sorted(range(len(whole)), key=lambda i: -max(whole[i], switched[i]))[:SHOWN]
     best, now = int(np.argmax(whole)), int(np.argmax(switched))
     return {
@@ -86,9 +89,9 @@ def compute(form: Form, house: House, texts: Texts) -> dict[str, Any]:
         "before": (card.classes[best], percent(whole[best])),
         "after": (card.classes[now], percent(switched[now])),
         "classes": [("", texts["the_answer"]), *((name, name) for name in card.classes)],
-        "class_name": form.choice("class", ("", *card.classes), ""),
-        "explained": form.choice("class", ("", *card.classes), "") or card.classes[now],
-        "stage": form.choice("stage", stage_names, stage_names[-1]),
+        "class_name": class_name,
+        "explained": class_name or card.classes[now],
+        "stage": stage,
         "stage_names": stage_names,
         "size": card.input_size,
         "seen": drawing.photo(house.shelf.pixels(picture, card.input_size)),
