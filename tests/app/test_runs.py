@@ -17,6 +17,7 @@ from starlette.datastructures import QueryParams
 from plusx.app.forms import FieldError
 from plusx.app.networks import Networks
 from plusx.app.page import House
+from plusx.app.page import whole as whole_page
 from plusx.app.pages import training
 from plusx.app.pictures import Shelf
 from plusx.app.runs import Runs
@@ -122,6 +123,26 @@ def test_a_run_stands_as_its_files_say(tmp_path: Path) -> None:
     (run / "result.json").write_bytes(b"[1, 2")
     damaged = Runs(tmp_path).get("fast-seed0")
     assert (damaged.epochs, damaged.result, damaged.status) == ((), None, "stopped")
+
+
+@pytest.mark.parametrize("key", ["test_accuracy", "model", "parameters", "seconds", "images_per_second"])
+@pytest.mark.parametrize("value", ["absent", {}, [1]])
+def test_a_run_of_another_version_does_not_take_the_page_away(tmp_path: Path, key: str, value: Any) -> None:
+    run = published(tmp_path)
+    result = json.loads((run / "result.json").read_text())
+    del result[key]
+    (run / "result.json").write_text(json.dumps(result if value == "absent" else result | {key: value}))
+    line = json.loads((run / "metrics.jsonl").read_text().splitlines()[0])
+    whole = json.dumps(line)
+    without = json.dumps({name: value for name, value in line.items() if name != "epochs"})
+    (run / "metrics.jsonl").write_text(f"{whole}\n{without}\n{json.dumps(line | {'test_loss': 'x'})}\n[]\n")
+    published(tmp_path, "sound")
+    found = Runs(tmp_path).get("fast-seed0")
+    assert (found.result, found.epochs, found.status) == (None, (line,), "stopped")
+    for chosen in ("fast-seed0", "sound"):
+        page = whole_page(training.PAGE, QueryParams(f"run={chosen}"), house(tmp_path), "en")
+        assert "fast-seed0" in page
+        assert "93.3" in page
 
 
 def test_another_process_of_a_remembered_number_is_left_alone(tmp_path: Path) -> None:

@@ -5,13 +5,13 @@ server ends. What it prints and its process number lie in `.app/` beside the run
 server finds it again.
 """
 
-import json
 import os
 import re
 import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +19,9 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 
 from plusx.app.forms import FieldError
+from plusx.errors import UserError
 from plusx.files import write_whole
+from plusx.report.run_files import EPOCH_KEYS, NOT_ALWAYS, RESULT_KEYS, read_object
 
 Status = Literal["running", "stopped", "finished"]
 LOG_READ = 4000
@@ -70,7 +72,7 @@ class Runs:
         run = self.folder / name
         log = self._log(name)
         steps = re.findall(r"step (\d+)/(\d+)", log)
-        result = _read(run / "result.json")
+        result = _result(run / "result.json")
         running = self._pid(name) is not None or _locked(run)
         finished = result is not None and (run / "report.html").exists()
         return Run(
@@ -188,17 +190,22 @@ def _locked(run: Path) -> bool:
         return True
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _result(path: Path) -> dict[str, Any] | None:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        text = path.read_text(encoding="utf-8")
+        found = read_object(text, str(path), RESULT_KEYS, frozenset({"test_accuracy_tta"}))
+    except (OSError, ValueError, UserError):
         return None
-    return found if isinstance(found, dict) else None
+    return found if "train" in found["seconds"] else None
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
     try:
-        found = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError):
         return []
-    return [line for line in found if isinstance(line, dict) and {"epoch", "train_loss"} <= line.keys()]
+    found = []
+    for line in lines:
+        with suppress(UserError):
+            found.append(read_object(line, str(path), EPOCH_KEYS | {"epochs"}, NOT_ALWAYS))
+    return found
