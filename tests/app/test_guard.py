@@ -110,8 +110,8 @@ def test_paths_lead_nowhere_else(served: Served, path: str) -> None:
     ("settings", "words"),
     [
         (Settings(token="short"), "at least 12 characters"),
-        (Settings(token="a+token&of#a%teacher"), "only A–Z"),
-        (Settings(token="老师的口令不能用汉字写成"), "only A–Z"),
+        (Settings("256.1.1.1", token="a+token&of#a%teacher"), "only A–Z"),
+        (Settings("256.1.1.1", token="老师的口令不能用汉字写成"), "only A–Z"),
         (Settings(data=__file__ and None, host="256.1.1.1"), "choose another with --port"),
     ],
 )

@@ -109,6 +109,8 @@ def test_a_rule_gives_each_of_its_verdicts(name: str, changes: dict[str, Any], v
          "of 864 impossible ones 864 were refused", "864 个不可能的尺寸中有 864 个被拒绝"),
         ("output-size", {"same_at_stride_2/7": 3, "same_keeps_the_size_at_stride/3": True},
          "'same' keeps the size at 1, 3; at stride 2 it makes 7 → 3, 8 → 4.", "步长为 2 时 7 → 3, 8 → 4。"),
+        ("identity-path", {},
+         "and of 0 % of inputs that are all positive. Through", "而对全为正数的输入截断 0 %。"),
         ("receptive-field", {"fields/5×5/measured": 4},
          "7 of 8 measured fields equal the computed ones.", "8 个实测感受野中有 7 个与计算值相同。"),
     ],
