@@ -89,3 +89,12 @@ def test_cross_entropy_engines_agree(engine):
     probabilities = torch.full((4, 5), 0.02, dtype=torch.float64)
     probabilities[torch.arange(4), target] += 0.9
     torch.testing.assert_close(loss, -(probabilities * logits.log_softmax(1)).sum(1).mean())
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("build", LAYERS.values(), ids=LAYERS)
+def test_native_layers_are_transformed_as_torchs(build, layout):
+    layer = build(engine="native").eval()
+    x = torch.randn(3, *PICTURES).flatten(0, 1).contiguous(memory_format=layout).unflatten(0, (3, 2))
+    with torch.no_grad():
+        torch.testing.assert_close(torch.func.vmap(layer)(x), torch.stack([layer(part) for part in x]))

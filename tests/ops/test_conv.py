@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 from torch.nn import functional as F
 
-from plusx import ops
+from plusx import nn, ops
 from plusx.ops.convolution import columns
 
 CASES = [
@@ -108,11 +108,26 @@ def test_a_batch_larger_than_one_chunk(monkeypatch) -> None:
     torch.testing.assert_close(torch.autograd.grad(single.sin().sum(), (x, weight, bias)), whole_gradients)
 
 
-def test_only_the_needed_gradients() -> None:
+def test_only_the_needed_gradients(monkeypatch) -> None:
+    def unneeded(*_: object, **__: object) -> torch.Tensor:
+        raise AssertionError("nobody asked for the picture's gradient")
+
+    monkeypatch.setattr("plusx.ops.convolution.conv.input_gradient", unneeded)
     x, weight, _ = _inputs(1)
     y = ops.conv2d(x.detach(), weight, engine="handmade")
     (grad,) = torch.autograd.grad(y.sum(), weight)
     torch.testing.assert_close(grad, torch.autograd.grad(F.conv2d(x, weight).sum(), weight)[0])
+    with pytest.raises(AssertionError, match="nobody asked"):
+        torch.autograd.grad(ops.conv2d(x, weight, engine="handmade").sum(), x)
+
+
+def test_an_exported_program_takes_batches_of_any_size_and_needs_no_plusx() -> None:
+    layer = nn.Conv2d(32, 32, 3, padding=1)
+    batch = torch.export.Dim("N", min=1, max=4096)
+    program = torch.export.export(layer, (torch.zeros(2, 32, 32, 32),), dynamic_shapes={"x": {0: batch}})
+    assert "plusx" not in str(program.graph)
+    x = torch.randn(5, 32, 32, 32)
+    torch.testing.assert_close(program.module()(x), layer(x), rtol=1e-3, atol=1e-4)
 
 
 def test_one_picture_without_a_batch() -> None:

@@ -133,6 +133,8 @@ def test_linear(shape) -> None:
     for wrong in (torch.zeros(3), torch.zeros(2, 1)):
         with pytest.raises(ValueError, match="does not fit"):
             ops.linear(x, weight, wrong, engine="handmade")
+    with pytest.raises(ValueError, match="one dtype"):
+        ops.linear(x, weight, bias.float(), engine="handmade")
 
 
 def test_linear_gradients_equal_finite_differences_twice() -> None:
@@ -179,6 +181,20 @@ def test_a_class_that_is_masked_by_minus_infinity() -> None:
         for name in ("handmade", "native")
     )
     torch.testing.assert_close(handmade, native)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32])
+@pytest.mark.parametrize("name", ["reference", "handmade", "native"])
+def test_class_numbers_of_any_whole_type(name, dtype) -> None:
+    logits = _random(4, 3).detach()
+    loss = ops.cross_entropy(logits, torch.tensor([0, 2, 1, 2], dtype=dtype), engine=name)
+    torch.testing.assert_close(loss, F.cross_entropy(logits, torch.tensor([0, 2, 1, 2])))
+
+
+def test_hardswish_of_large_numbers_in_float16() -> None:
+    x = torch.tensor([20_000.0, -20_000.0], dtype=torch.float16)
+    for name in ("reference", "handmade", "native"):
+        assert ops.hardswish(x, engine=name).tolist() == [20_000.0, 0.0]
 
 
 @pytest.mark.parametrize("wrong", [-100, -1, 3])

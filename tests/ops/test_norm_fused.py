@@ -122,6 +122,26 @@ def test_a_block_is_differentiated_twice_though_its_ways_depend_on_each_other(or
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("channels", [4, 8])
+@pytest.mark.parametrize("engine", [None, "reference", "handmade", "native"])
+def test_other_numbers_of_channels_are_refused_before_anything_is_read(engine, channels, layout) -> None:
+    x = _random(2, 12 - channels, 3, 3, dtype=torch.float32, layout=layout)
+    right, wrong = torch.ones(12 - channels), torch.ones(channels)
+    for place in range(4):
+        four = [wrong if k == place else right for k in range(4)]
+        for training in (False, True):
+            with pytest.raises(ValueError, match=rf"must be \({12 - channels},\) for x"):
+                ops.batch_norm(x, *four, training, engine=engine)
+
+
+@pytest.mark.parametrize("engine", [None, "reference", "handmade", "native"])
+def test_an_unknown_activation_is_refused(engine) -> None:
+    for x in (torch.zeros(2, 3), torch.zeros(2, 3, 4, 4)):
+        with pytest.raises(ValueError, match="activation must be"):
+            ops.batch_norm(x, torch.zeros(3), torch.ones(3), activation="gelu", engine=engine)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_statistics_of_a_model_in_bfloat16(layout) -> None:
     x, running = _random(4, 3, 5, 5, dtype=torch.bfloat16, layout=layout), torch.full((3,), 0.5)
     y = ops.batch_norm(x, running.bfloat16(), running.bfloat16(), engine="handmade")

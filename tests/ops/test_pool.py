@@ -2,13 +2,16 @@
 
 from importlib import import_module
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
+from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 from plusx import ops
 from plusx.ops import loops
@@ -248,6 +251,33 @@ def test_the_mean_of_a_large_map_keeps_its_digits(layout) -> None:
     )
     y = ops.global_avg_pool2d(x, engine="handmade")
     torch.testing.assert_close(y.double(), x.double().mean((2, 3), keepdim=True), rtol=4e-7, atol=0)
+
+
+@pytest.mark.parametrize("pool", [ops.max_pool2d, ops.avg_pool2d])
+def test_another_default_device_changes_nothing(pool) -> None:
+    x = torch.rand(2, 3, 13, 11)
+    with torch.device("meta"):
+        y = pool(x, 3, 2, 1)
+    assert torch.equal(y, pool(x, 3, 2, 1))
+
+
+def test_sizes_may_be_numpys() -> None:
+    x = torch.rand(2, 3, 8, 8)
+    assert torch.equal(ops.max_pool2d(x, np.int64(2)), ops.max_pool2d(x, 2))
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+def test_a_program_that_is_traced_or_counted_has_torchs_operations() -> None:
+    def net(x: Tensor) -> Tensor:
+        y = ops.max_pool2d(ops.batch_norm(x, torch.zeros(16), torch.ones(16)), 2)
+        return ops.global_avg_pool2d(ops.conv2d(y, torch.ones(16, 16, 3, 3), padding=1))
+
+    x, other = torch.rand(2, 16, 32, 32), torch.rand(2, 16, 32, 32)
+    for traced in (make_fx(net)(x), torch.jit.trace(net, x)):
+        torch.testing.assert_close(traced(other), net(other), rtol=1e-4, atol=1e-4)
+    with FlopCounterMode(display=False) as counted:
+        net(x)
+    assert counted.get_total_flops() == 2 * 2 * 16 * 16 * 16 * 16 * 9
 
 
 @pytest.mark.parametrize("pool", [ops.global_max_pool2d, ops.global_avg_pool2d])

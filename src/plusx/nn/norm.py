@@ -21,7 +21,8 @@ class BatchNorm2d(torch.nn.BatchNorm2d):
         **kwargs: the same by name.
 
     Attributes:
-        shared: where several processes train together, take the statistics from the pictures of all.
+        shared: where several processes train together, take the statistics from the pictures of all (set it
+            here; `torch.nn.SyncBatchNorm.convert_sync_batchnorm` puts layers in place that know no shortcut).
 
     Raises:
         ValueError: in the forward pass, if x is not (N, C, H, W) or training has a single value in a channel.

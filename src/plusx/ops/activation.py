@@ -58,7 +58,7 @@ class HardSwish(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor) -> Tensor:
         """Any shape."""
         ctx.save_for_backward(x)
-        return x * (x + 3).clamp(0, 6) / 6
+        return x * ((x + 3).clamp(0, 6) / 6)  # x · 6 alone would be too large for float16
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
@@ -86,6 +86,9 @@ def hardswish(x: Tensor, *, engine: str | None = None) -> Tensor:
 def activate(x: Tensor, activation: Activation, *, engine: str | None = None) -> Tensor:
     """Apply the activation of that name.
 
+    Raises:
+        ValueError: if there is none.
+
     >>> activate(torch.tensor([-1.0, 2.0]), "identity").tolist()
     [-1.0, 2.0]
     """
@@ -96,3 +99,5 @@ def activate(x: Tensor, activation: Activation, *, engine: str | None = None) ->
             return relu(x, engine=engine)
         case "hardswish":
             return hardswish(x, engine=engine)
+        case _:
+            raise ValueError(f"activation must be identity, relu or hardswish; got {activation!r}")

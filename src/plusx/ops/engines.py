@@ -6,7 +6,8 @@
 
 Whoever names an engine in the call gets it; else the nearest `with plusx.engine(…)` around the call counts;
 else, and inside `with plusx.engine("auto")`, the operation takes the faster one for what it was given. A
-backward pass belongs to the engine of its forward pass, wherever it runs.
+backward pass belongs to the engine of its forward pass, wherever it runs; activation checkpointing computes
+the forward pass once more, and then the engine around that counts.
 """
 
 import threading

@@ -16,7 +16,11 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from plusx.ops.loops import is_traced
+
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+OLDEST = (7, 0)
+"""The compute capability that Triton needs."""
 MOST = 2**31 - 1
 """Numbers in a tensor: places are counted in 32 bits."""
 _preferred = False
@@ -25,13 +29,13 @@ _preferred = False
 def serve(*tensors: Tensor) -> bool:
     """Whether Triton kernels can take these: plain tensors of real numbers where the kernels run.
 
-    Not while torch.compile or a fake tensor traces a program; then, and elsewhere, torch's operations serve.
+    Not while somebody traces a program or counts what it does; then, and elsewhere, torch's operations serve.
 
     >>> serve(torch.zeros(1))  # in the processor's memory
     False
     """
     place = "cpu" if interpreted() else "cuda"
-    return not torch.compiler.is_compiling() and all(
+    return not is_traced() and all(
         type(x) in (Tensor, torch.nn.Parameter)
         and x.device.type == place
         and x.dtype in DTYPES
@@ -72,4 +76,6 @@ def interpreted() -> bool:
 
 @functools.lru_cache(maxsize=1)
 def _installed() -> bool:
-    return importlib.util.find_spec("triton") is not None
+    if importlib.util.find_spec("triton") is None:
+        return False
+    return interpreted() or torch.cuda.get_device_capability() >= OLDEST

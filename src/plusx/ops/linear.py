@@ -75,6 +75,8 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, engine: str
     chosen = resolve(engine, "native")
     if chosen != "native":
         x, weight, bias = for_product(x), for_product(weight), for_product(bias)
+        if any(t.dtype != x.dtype for t in (weight, bias) if t is not None):
+            raise ValueError("x, weight and bias must have one dtype")
     if x.dim() == 1:
         return linear(x[None], weight, bias, engine=chosen)[0]
     out = (*x.shape[:-1], weight.shape[0])

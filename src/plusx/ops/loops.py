@@ -24,11 +24,20 @@ UNROLLED = 16
 def serve(*tensors: Tensor) -> bool:
     """Whether compiled loops can take these: plain tensors of real numbers in the processor's memory.
 
-    Not while torch.compile or a fake tensor traces a program; then, and elsewhere, torch's operations serve.
+    Not while somebody traces a program or counts what it does; then, and elsewhere, torch's operations serve.
     """
-    return not torch.compiler.is_compiling() and all(
+    return not is_traced() and all(
         type(x) in (Tensor, torch.nn.Parameter) and x.device.type == "cpu" and x.dtype in DTYPES
         for x in tensors
+    )
+
+
+def is_traced() -> bool:
+    """Whether torch's operations are recorded or watched: what loops of our own do would be missed."""
+    return (
+        torch.compiler.is_compiling()
+        or torch.jit.is_tracing()  # type: ignore[attr-defined]
+        or torch.utils._python_dispatch._get_current_dispatch_mode() is not None
     )
 
 

@@ -85,6 +85,7 @@ def cross_entropy(
         raise ValueError(f"label_smoothing must be between 0 and 1; got {label_smoothing}")
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f"reduction must be mean, sum or none; got {reduction!r}")
+    target = target.long()
     match resolve(engine, "native"):
         case "reference":
             logits = for_losses(logits)

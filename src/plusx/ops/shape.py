@@ -5,6 +5,7 @@
 With dilation D a kernel of K taps spans D·(K − 1) + 1 pixels, and that span takes the place of K.
 """
 
+from numbers import Integral
 from typing import Literal, overload
 
 Pair = tuple[int, int]
@@ -23,7 +24,7 @@ def pair(value: IntOrPair, name: str, minimum: int = 1) -> Pair:
     >>> pair(3, "kernel_size"), pair((3, 5), "kernel_size")
     ((3, 3), (3, 5))
     """
-    numbers = (value, value) if isinstance(value, int) else tuple(value)
+    numbers = (int(value),) if isinstance(value, (int, Integral)) else tuple(value)
     if len(numbers) == 1:
         numbers = numbers * 2
     if len(numbers) != 2 or min(numbers) < minimum:

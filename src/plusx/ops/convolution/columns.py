@@ -5,7 +5,7 @@
 Row (y, x) of the matrix holds the window under that output pixel, I[y·s + i, x·s + j, d] for all i, j, d;
 the kernel, flattened in the same order, has one column for each output channel. So O is the product of the
 two, and the kernel's gradient is the transposed matrix times the gradient of O. The matrix has K² times as
-many numbers as the picture: it is only ever made for a few pictures, which fit in the cache.
+many numbers as the picture: it is only ever made for as many pictures as fit in the cache, or for one.
 """
 
 from collections.abc import Iterator, Sequence

@@ -6,10 +6,11 @@ from torch.nn import functional as F
 
 from plusx.ops import reference
 from plusx.ops.activation import Activation, activate
-from plusx.ops.engines import resolve
+from plusx.ops.engines import asked, resolve
 from plusx.ops.lesson_layout import from_lesson, to_lesson, vector
 from plusx.ops.normalisation import fused
 from plusx.ops.normalisation.fused import FusedNormalisation
+from plusx.ops.normalisation.pixel_loops import ACTIVATIONS
 from plusx.ops.normalisation.plain import Normalisation, statistics_of
 from plusx.ops.normalisation.shared import SharedNormalisation, shared_statistics
 
@@ -52,11 +53,15 @@ def batch_norm(
         The shape of x, and its dtype, or that of `added` if it is wider.
 
     Raises:
-        ValueError: if training has a single value in a channel, or evaluation has no running statistics.
+        ValueError: if training has a single value in a channel, evaluation has no running statistics, one of
+            them, weight or bias is not (C,), or there is no such activation.
 
     >>> batch_norm(torch.tensor([[1.0], [3.0]]), None, None, training=True).round().tolist()
     [[-1.0], [1.0]]
     """
+    _check(x, running_mean, running_var, weight, bias)
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}; got {activation!r}")
     if training and shared:
         with torch.no_grad():
             mean, variance, count = shared_statistics(x)
@@ -70,7 +75,7 @@ def batch_norm(
         )
     if not training and (running_mean is None or running_var is None):
         raise ValueError("evaluation needs running_mean and running_var")
-    in_one_pass = fused.suits(x, added)
+    in_one_pass = asked(engine) != "native" and fused.suits(x, added)
     chosen = resolve(engine, "handmade" if in_one_pass and fused.pays(x) else "native")
     if chosen == "native":
         if weight is None and bias is not None:
@@ -96,6 +101,17 @@ def batch_norm(
         pictures, to_lesson(mean), to_lesson(variance), vector(weight), vector(bias), eps
     )
     return _finish(from_lesson(output, x, (0, 3, 1, 2)).reshape(x.shape), added, activation, chosen)
+
+
+def _check(x: Tensor, *by_channel: Tensor | None) -> None:
+    if x.dim() < 2:
+        raise ValueError(f"x must be (N, C, …); got {tuple(x.shape)}")
+    for v in by_channel:
+        if v is not None and v.shape != x.shape[1:2]:
+            raise ValueError(
+                f"running statistics, weight and bias must be ({x.shape[1]},) for x {tuple(x.shape)}; "
+                f"got {tuple(v.shape)}"
+            )
 
 
 def _move_running(

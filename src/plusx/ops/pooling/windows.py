@@ -85,10 +85,8 @@ def first_tap(geometry: Geometry) -> Tensor:
     With a dilation larger than the picture it may lie behind it, and the window has no pixel at all.
     """
     K, s, start, d, out = geometry
-    rows, columns = (
-        torch.tensor([max(0, -((p * s[axis] - start[axis]) // d[axis])) for p in range(out[axis])])
-        for axis in (0, 1)
-    )
+    first = [[max(0, -((p * s[a] - start[a]) // d[a])) for p in range(out[a])] for a in (0, 1)]
+    rows, columns = (torch.tensor(taps, device="cpu") for taps in first)
     return rows[:, None] * K[1] + columns
 
 
@@ -98,7 +96,7 @@ def count_pixels(size: Pair, geometry: Geometry, sides: Edges, count_include_pad
     counts = []
     for a in (0, 1):
         before, after = sides[a]
-        begin = torch.arange(out[a]) * s[a] - before
+        begin = torch.arange(out[a], device="cpu") * s[a] - before
         end = (begin + K[a]).clamp(max=size[a] + after)
         counts.append(end - begin if count_include_pad else end.clamp(max=size[a]) - begin.clamp(min=0))
     return counts[0][:, None] * counts[1]
