@@ -13,7 +13,7 @@ def fit(recipe: Recipe, pictures: int, size: int, chosen: Collection[str] = ()) 
 
     Batches become so small that an epoch has 32 steps (eight, if they would be below 64 pictures), and that
     a batch, of training or of measuring, has no more pixels than before. Crop, cutout and `small_size`, all
-    in pixels, grow with the side. Half of the epochs are for warming up at most, so that the rates fall again.
+    in pixels, grow with the side. At most half of the epochs warm up, so that the rates fall again.
     Trained weights to begin with are changed at a third of the rates, the head at its full one.
 
     Args:
