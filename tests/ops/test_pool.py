@@ -266,7 +266,7 @@ def test_sizes_may_be_numpys() -> None:
     assert torch.equal(ops.max_pool2d(x, np.int64(2)), ops.max_pool2d(x, 2))
 
 
-@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+@pytest.mark.filterwarnings("ignore")
 def test_a_program_that_is_traced_or_counted_has_torchs_operations() -> None:
     def net(x: Tensor) -> Tensor:
         y = ops.max_pool2d(ops.batch_norm(x, torch.zeros(16), torch.ones(16)), 2)
