@@ -27,10 +27,7 @@ from plusx.lab.commands import app as lab_app
 from plusx.text import visible
 from plusx.train import Interrupted
 
-MEMORY = (
-    "memory ran out; in training smaller batches need less, --set training.batch_size=100 or "
-    "evaluation.batch_size=100, and smaller pictures"
-)
+MEMORY = "memory ran out; smaller batches need less: --set training.batch_size=100, evaluation.batch_size=100"
 LONGEST = 2000  # characters of an error's line; a damaged file may have longer things to say
 
 app = typer.Typer(

@@ -16,7 +16,7 @@ from plusx.data.progress import say
 from plusx.errors import UserError
 from plusx.files import write_whole
 from plusx.inference import Classifier, predict, score
-from plusx.models import PRETRAINED
+from plusx.models import PRETRAINED, comes_with_plusx
 from plusx.text import json_text
 
 CALIBRATION = 500  # training pictures; more change nothing that can be measured
@@ -63,7 +63,7 @@ def export(
     _refuse(path, form, run_or_weights, force)
     if form == "torch":
         result, lines = _torch(classifier, path)
-    elif form == "card" and _comes_with_plusx(run_or_weights):
+    elif form == "card" and comes_with_plusx(run_or_weights):
         write_whole(path, PRETRAINED[str(run_or_weights)].with_name("MODEL_CARD.md").read_bytes())
         result, lines = {}, ["the card that it came with"]
     else:
@@ -82,10 +82,6 @@ def export(
     console = Console()
     for line in (f"written: {path}, {size:,} bytes", *lines):
         say(console, line)
-
-
-def _comes_with_plusx(run_or_weights: Path) -> bool:
-    return str(run_or_weights) in PRETRAINED and not run_or_weights.exists()
 
 
 def _beside(run_or_weights: Path, form: str, kind: str) -> Path:
