@@ -1,11 +1,14 @@
 """Files written whole or not at all."""
 
+import glob
 import os
-import re
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+
+HOUR = 3600.0
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
@@ -57,20 +60,11 @@ def write_all(contents: Mapping[Path, str | bytes]) -> None:
 
 
 def _remove_left(path: Path) -> None:
-    """Remove what processes that were killed while they wrote this file have left of it."""
+    """Remove what processes that were killed while they wrote this file have left of it.
+
+    Whether one still runs can't be asked on every system, nor of another machine; an hour is long to write.
+    """
     with suppress(OSError):  # a folder that can't be read can perhaps be written
-        for left in path.parent.iterdir():
-            found = re.fullmatch(rf"{re.escape(path.name)}\.(\d{{1,9}})-\d+\.part", left.name)
-            if found and not _runs(int(found[1])):
+        for left in path.parent.glob(f"{glob.escape(path.name)}.*-*.part"):
+            if time.time() - left.lstat().st_mtime > HOUR:
                 left.unlink(missing_ok=True)
-
-
-def _runs(process: int) -> bool:
-    """Whether there is such a process."""
-    try:
-        os.kill(process, 0)  # asks, nothing else
-    except ProcessLookupError:
-        return False
-    except OSError:  # another user's
-        pass
-    return True

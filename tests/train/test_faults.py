@@ -126,9 +126,13 @@ def test_what_a_killed_process_left_is_written_over(tmp_path) -> None:
         "write_whole(Path(sys.argv[1]), 'half')"
     )
     assert subprocess.run([sys.executable, "-c", killed, tmp_path / "a"]).returncode == -9
-    assert [*contents(tmp_path).values()] == [b"half"]
+    ((name, half),) = contents(tmp_path).items()
     write_whole(tmp_path / "a", "whole")
-    assert contents(tmp_path) == {"a": b"whole"}
+    assert contents(tmp_path) == {"a": b"whole", name: b"half"} == {"a": b"whole", name: half}
+    long_ago = time.time() - 4000
+    os.utime(tmp_path / name, (long_ago, long_ago))
+    write_whole(tmp_path / "a", "again")
+    assert contents(tmp_path) == {"a": b"again"}
 
 
 def test_nothing_is_written_through_a_link_that_lies_there(tmp_path) -> None:
