@@ -1,7 +1,7 @@
 """Files written whole or not at all."""
 
-import glob
 import os
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -65,6 +65,7 @@ def _remove_left(path: Path) -> None:
     Whether one still runs can't be asked on every system, nor of another machine; an hour is long to write.
     """
     with suppress(OSError):  # a folder that can't be read can perhaps be written
-        for left in path.parent.glob(f"{glob.escape(path.name)}.*-*.part"):
-            if time.time() - left.lstat().st_mtime > HOUR:
+        for left in path.parent.iterdir():
+            ours = re.fullmatch(rf"{re.escape(path.name)}\.\d+-\d+\.part", left.name)
+            if ours and time.time() - left.lstat().st_mtime > HOUR:
                 left.unlink(missing_ok=True)

@@ -131,8 +131,10 @@ def test_what_a_killed_process_left_is_written_over(tmp_path) -> None:
     assert contents(tmp_path) == {"a": b"whole", name: b"half"} == {"a": b"whole", name: half}
     long_ago = time.time() - 4000
     os.utime(tmp_path / name, (long_ago, long_ago))
+    (tmp_path / "a.my-own.part").write_text("precious")
+    os.utime(tmp_path / "a.my-own.part", (long_ago, long_ago))
     write_whole(tmp_path / "a", "again")
-    assert contents(tmp_path) == {"a": b"again"}
+    assert contents(tmp_path) == {"a": b"again", "a.my-own.part": b"precious"}
 
 
 def test_nothing_is_written_through_a_link_that_lies_there(tmp_path) -> None:
