@@ -7,9 +7,9 @@ from torch.nn import functional as F
 
 from plusx import ops
 from plusx.ops import gpu
+from plusx.ops.activation import ACTIVATIONS
 from plusx.ops.normalisation import fused
 from plusx.ops.normalisation import on_gpu as norm_on_gpu
-from plusx.ops.normalisation.pixel_loops import ACTIVATIONS
 from plusx.ops.pooling import on_gpu as pool_on_gpu
 from plusx.ops.pooling.ways import way_for
 from plusx.ops.pooling.windows import Geometry

@@ -8,8 +8,8 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.nn import functional as F
 
 from plusx import ops
+from plusx.ops.activation import ACTIVATIONS
 from plusx.ops.normalisation import fused
-from plusx.ops.normalisation.pixel_loops import ACTIVATIONS
 
 LAYOUTS = [torch.channels_last, torch.contiguous_format]
 

@@ -1,6 +1,6 @@
 """The activations: the rectifier `max(x, 0)` and its smooth relative, hard swish."""
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from plusx.ops.engines import resolve
 from plusx.ops.lesson_layout import from_lesson, to_lesson
 
 Activation = Literal["identity", "relu", "hardswish"]
+ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
 
 
 class Rectifier(torch.autograd.Function):
@@ -100,4 +101,4 @@ def activate(x: Tensor, activation: Activation, *, engine: str | None = None) ->
         case "hardswish":
             return hardswish(x, engine=engine)
         case _:
-            raise ValueError(f"activation must be identity, relu or hardswish; got {activation!r}")
+            raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}; got {activation!r}")

@@ -14,10 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from plusx.ops.activation import Activation
+from plusx.ops.activation import ACTIVATIONS, Activation
 from plusx.ops.loops import as_array, as_pictures, layout_of
 from plusx.ops.normalisation import pixel_loops, plane_loops
-from plusx.ops.normalisation.pixel_loops import ACTIVATIONS
 from plusx.ops.parts import Known, known, parts
 
 ROW = 1024

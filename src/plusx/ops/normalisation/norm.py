@@ -5,12 +5,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from plusx.ops import reference
-from plusx.ops.activation import Activation, activate
+from plusx.ops.activation import ACTIVATIONS, Activation, activate
 from plusx.ops.engines import asked, resolve
 from plusx.ops.lesson_layout import from_lesson, to_lesson, vector
 from plusx.ops.normalisation import fused
 from plusx.ops.normalisation.fused import FusedNormalisation
-from plusx.ops.normalisation.pixel_loops import ACTIVATIONS
 from plusx.ops.normalisation.plain import Normalisation, statistics_of
 from plusx.ops.normalisation.shared import SharedNormalisation, shared_statistics
 

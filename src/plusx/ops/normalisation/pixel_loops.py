@@ -9,14 +9,15 @@ reads what it needs before it chooses or writes: only then it becomes vector ins
 
 import numpy as np
 
+from plusx.ops.activation import ACTIVATIONS
 from plusx.ops.loops import compiled, inlined, narrow, wide
 from plusx.ops.parts import in_parts
 
 BLOCK = 64  # rows added up in the numbers' own precision, before the sum goes to float64
 NOUGHT, ONE, THREE, SIX = np.float32([0, 1, 3, 6])  # exact in any precision, and they widen nothing
 
-ACTIVATIONS = ("identity", "relu", "hardswish")
-RELU, HARDSWISH = 1, 2  # their numbers, which a compiled choice is made by
+RELU, HARDSWISH = ACTIVATIONS.index("relu"), ACTIVATIONS.index("hardswish")
+"""Their numbers, which a compiled choice is made by."""
 
 
 @inlined
