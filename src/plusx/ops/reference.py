@@ -4,13 +4,12 @@ The layout is the lesson's (张量维度): a picture is (H, W, C_in), a kernel (
 (H_out, W_out, C_out). Only batch normalisation, the linear layer and the loss know a batch.
 """
 
-from collections.abc import Iterator
 from math import exp, log
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from plusx.ops.shape import IntOrPair, Padding, Pair, edges, output_size, pair
+from plusx.ops.shape import IntOrPair, Padding, edges, output_size, pair, span
 
 Array = NDArray[np.float64]
 
@@ -91,12 +90,13 @@ def max_pool2d(
     array([[9., 8.], [6., 7.]])
     """
     I = np.asarray(I, dtype=np.float64)
-    size = (I.shape[0], I.shape[1])
-    O = np.empty((*_pooled_size(size, kernel_size, stride, padding, dilation, ceil_mode), I.shape[2]))
+    g = _Windows(I.shape[:2], kernel_size, stride, padding, dilation, ceil_mode)
+    (K_h, K_w), (s_h, s_w), (D_h, D_w) = g.K, g.s, g.D
+    I = np.pad(I, (*g.P, (0, 0)), constant_values=-np.inf)
+    I = np.pad(I, (*g.beyond, (0, 0)), constant_values=-np.inf)
+    O = np.empty((*g.out, I.shape[2]))
     for y, x, c in np.ndindex(O.shape):
-        window = _window(y, x, size, kernel_size, stride, padding, dilation)
-        pixels = [I[row, column, c] for row, column in window if _inside(row, column, size)]
-        O[y, x, c] = np.max(pixels, initial=-np.inf)
+        O[y, x, c] = np.max([I[y * s_h + i * D_h, x * s_w + j * D_w, c] for i, j in np.ndindex(K_h, K_w)])
     return O
 
 
@@ -128,59 +128,48 @@ def avg_pool2d(
     3.0
     """
     I = np.asarray(I, dtype=np.float64)
-    size = (I.shape[0], I.shape[1])
-    (_, bottom), (_, right) = _edges(size, kernel_size, stride, padding, 1)
-    O = np.empty((*_pooled_size(size, kernel_size, stride, padding, 1, ceil_mode), I.shape[2]))
+    g = _Windows(I.shape[:2], kernel_size, stride, padding, 1, ceil_mode)
+    (K_h, K_w), (s_h, s_w) = g.K, g.s
+    counts = np.pad(np.ones(I.shape[:2]), g.P, constant_values=count_include_pad)
+    counts = np.pad(counts, g.beyond)
+    I = np.pad(np.pad(I, (*g.P, (0, 0))), (*g.beyond, (0, 0)))
+    O = np.empty((*g.out, I.shape[2]))
     for y, x, c in np.ndindex(O.shape):
-        window = list(_window(y, x, size, kernel_size, stride, padding, 1))
-        pixels = [I[row, column, c] for row, column in window if _inside(row, column, size)]
-        padded = [1 for row, column in window if row < size[0] + bottom and column < size[1] + right]
-        O[y, x, c] = sum(pixels) / len(padded if count_include_pad else pixels)
+        window = [(y * s_h + i, x * s_w + j) for i, j in np.ndindex(K_h, K_w)]
+        O[y, x, c] = sum(I[row, column, c] for row, column in window) / sum(counts[p] for p in window)
     return O
 
 
-def _edges(
-    size: Pair, kernel_size: IntOrPair, stride: IntOrPair | None, padding: Padding, dilation: IntOrPair
-) -> tuple[Pair, Pair]:
-    K = pair(kernel_size, "kernel_size")
-    return edges(
-        size, K, K if stride is None else pair(stride, "stride"), padding, pair(dilation, "dilation")
-    )
+class _Windows:
+    """The lesson's letters for a pool, in pairs (vertical, horizontal).
 
+    Attributes:
+        K: kernel size.
+        s: stride, K unless given.
+        D: dilation.
+        P: padding, ((top, bottom), (left, right)).
+        beyond: what windows of `ceil_mode` cover beyond the padding, in the same form.
+        out: the output's size.
+    """
 
-def _pooled_size(
-    size: Pair,
-    kernel_size: IntOrPair,
-    stride: IntOrPair | None,
-    padding: Padding,
-    dilation: IntOrPair,
-    ceil_mode: bool,
-) -> Pair:
-    return output_size(
-        size, kernel_size, kernel_size if stride is None else stride, padding, dilation, ceil_mode
-    )
-
-
-def _window(
-    y: int,
-    x: int,
-    size: Pair,
-    kernel_size: IntOrPair,
-    stride: IntOrPair | None,
-    padding: Padding,
-    dilation: IntOrPair,
-) -> Iterator[Pair]:
-    """Yield (row, column) of each tap of the window at output (y, x), row by row, padding included."""
-    K_h, K_w = pair(kernel_size, "kernel_size")
-    s_h, s_w = pair(kernel_size if stride is None else stride, "stride")
-    D_h, D_w = pair(dilation, "dilation")
-    (top, _), (left, _) = _edges(size, kernel_size, stride, padding, dilation)
-    for i, j in np.ndindex(K_h, K_w):
-        yield y * s_h + i * D_h - top, x * s_w + j * D_w - left
-
-
-def _inside(row: int, column: int, size: Pair) -> bool:
-    return 0 <= row < size[0] and 0 <= column < size[1]
+    def __init__(
+        self,
+        size: tuple[int, ...],
+        kernel_size: IntOrPair,
+        stride: IntOrPair | None,
+        padding: Padding,
+        dilation: IntOrPair,
+        ceil_mode: bool,
+    ) -> None:
+        height, width = size
+        self.K, self.D = pair(kernel_size, "kernel_size"), pair(dilation, "dilation")
+        self.s = self.K if stride is None else pair(stride, "stride")
+        self.P = edges((height, width), self.K, self.s, padding, self.D)
+        self.out = output_size((height, width), self.K, self.s, padding, self.D, ceil_mode)
+        self.beyond = tuple(
+            (0, max(0, (out - 1) * s + span(k, d) - n - sum(p)))
+            for out, s, k, d, n, p in zip(self.out, self.s, self.K, self.D, size, self.P, strict=True)
+        )
 
 
 def relu(x: ArrayLike) -> Array:
