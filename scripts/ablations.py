@@ -28,7 +28,7 @@ from torch import Tensor
 from plusx import ops
 from plusx.bench.timing import alternate, spread, timed
 from plusx.data import load
-from plusx.device import processor
+from plusx.environment import processor
 from plusx.train import Display, Interrupted, Trainer, claim, load_recipe, parse_setting
 from plusx.train.directory import locked
 from plusx.train.display import choose_mode
@@ -96,7 +96,9 @@ def time_steps(runs: Path, rounds: int = 5) -> None:
 
     Minibatches are made beforehand; augmenting them is not in it.
     """
-    dataset, calls, counts = load("cifar10"), {}, {}
+    dataset = load("cifar10")
+    calls: dict[tuple[str, int], partial[float]] = {}
+    counts: dict[tuple[str, int], int] = {}
     for row, settings in ROWS.items():
         recipe = load_recipe("fast", dict(map(parse_setting, settings)))
         trainer = Trainer(recipe, runs, dataset, Display(recipe, Console(), "quiet"))

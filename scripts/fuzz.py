@@ -242,7 +242,7 @@ def _shard_seeds() -> Iterator[bytes]:
 
 def main() -> None:
     """Let libFuzzer call the target for so many seconds."""
-    import atheris  # type: ignore[import-not-found]
+    import atheris
 
     name, seconds = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 300
     target, folder = TARGETS[name], ROOT / "build" / "fuzz" / name

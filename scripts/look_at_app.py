@@ -23,7 +23,7 @@ from selenium import webdriver
 from selenium.webdriver.support.ui import WebDriverWait
 
 from plusx.app.page import ORDER
-from plusx.device import processor
+from plusx.environment import processor
 
 ROOT = Path(__file__).parents[1]
 TARGET = ROOT / "docs" / "pictures" / "app"

@@ -6,6 +6,7 @@ writes src/plusx/data/sample/train.png and test.png, one row of tiles a class.
 """
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -14,7 +15,9 @@ from plusx.data import CLASSES, cifar10
 
 FOLDER = Path(__file__).parents[1] / "src" / "plusx" / "data" / "sample"
 
-for split, count in (("train", 80), ("test", 20)):
+COUNTS: dict[Literal["train", "test"], int] = {"train": 80, "test": 20}
+
+for split, count in COUNTS.items():
     images, labels = cifar10(split)
     rows = [np.concatenate(list(images[labels == label][:count]), axis=1) for label in range(len(CLASSES))]
     path = FOLDER / f"{split}.png"

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from results_table import rewrite
 import plusx
 from plusx.bench.timing import alternate, timed
 from plusx.commands.export import CALIBRATION
-from plusx.device import instructions, processor
+from plusx.environment import instructions, processor
 from plusx.export import save_state, to_onnx
 from plusx.files import write_whole
 from plusx.inference import Classifier, normalise, score
@@ -130,7 +131,7 @@ def speeds(
         return call
 
     calls = {PYTORCH: pytorch, FLOAT32: onnx(files[FLOAT32]), INT8: onnx(files[INT8])}
-    turns = alternate({way: lambda call=call: timed(call) for way, call in calls.items()}, ROUNDS)
+    turns = alternate({way: partial(timed, call) for way, call in calls.items()}, ROUNDS)
     found = {}
     for way, seconds in turns.items():
         rates = sorted(times * batch / second for second in seconds)

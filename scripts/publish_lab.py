@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from plusx.lab import EXPERIMENTS
-from plusx.lab.experiment import Language, Table
-from plusx.lab.runner import VERDICT_WORDS
+from plusx.lab.experiment import VERDICT_WORDS, Table
+from plusx.text import Language
 
 ROOT = Path(__file__).parents[1]
 TARGET = ROOT / "docs" / "results" / "lab"

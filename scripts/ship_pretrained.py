@@ -23,13 +23,14 @@ REMARK = (
 
 def main(run: Path) -> None:
     """Measure the rounded weights and write both files."""
-    model = plusx.models.load(run)
+    classifier = plusx.load(run)
+    model, card = classifier.network, classifier.card
     rounded = {name: t.half() if t.is_floating_point() else t for name, t in model.state_dict().items()}
     model.load_state_dict(rounded)
     dataset = plusx.data.load("cifar10")
-    plain = predict(model, dataset.test_images, model.card)
-    views = predict(model, dataset.test_images, model.card, views="shift")
-    card = replace(model.card, doubt=doubt_below(plain, dataset.test_labels))
+    plain = predict(model, dataset.test_images, card)
+    views = predict(model, dataset.test_images, card, views="shift")
+    card = replace(card, doubt=doubt_below(plain, dataset.test_labels))
     path = PRETRAINED["cifar10"]
     path.parent.mkdir(exist_ok=True)
     save_weights(path, model.half(), card)

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import plusx as plusx_package
+from plusx import cli
 from plusx.models import model_names
 
 QUICK = [
@@ -96,9 +97,17 @@ def test_models_lists_every_network_with_its_plain_twin() -> None:
 
 
 def test_help_names_every_command() -> None:
-    text = plusx("--help").stdout
-    assert all(word in text for word in ("train", "evaluate", "predict", "models", "data"))
+    rows = [line.strip("│ ").split(" ")[0] for line in plusx("--help").stdout.splitlines()]
+    commands, groups = cli.app.registered_commands, cli.app.registered_groups
+    names = [c.name or c.callback.__name__ for c in commands] + [group.name for group in groups]
+    assert len(names) == 11
+    assert set(names) <= set(rows)
     assert "--resume" in plusx("train", "--help").stdout
+
+
+def test_a_command_begins_without_what_only_others_draw_with() -> None:
+    code = "import sys, plusx.cli; print([m for m in ('matplotlib', 'jinja2', 'onnx') if m in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from plusx.data import progress
-from plusx.data.progress import counting, redraws
+from plusx import console as screen
+from plusx.console import counting, redraws
 from plusx.train import choose_mode
 
 
@@ -26,7 +26,7 @@ def test_a_terminal_is_drawn_on(console: Console, drawn: bool) -> None:
 
 @pytest.mark.parametrize("widgets", [None, "ipywidgets"])
 def test_a_notebook_is_drawn_on_if_it_has_widgets(widgets: str | None, monkeypatch) -> None:
-    monkeypatch.setattr(progress, "find_spec", lambda name: widgets)
+    monkeypatch.setattr(screen, "find_spec", lambda name: widgets)
     notebook = Console(file=io.StringIO(), force_jupyter=True)
     assert redraws(notebook) == (widgets is not None)
     assert choose_mode(notebook, quiet=False) == ("live" if widgets else "plain")

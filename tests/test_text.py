@@ -17,8 +17,8 @@ from plusx.commands.data import inspect
 from plusx.commands.evaluate import evaluate
 from plusx.commands.explain import explain
 from plusx.commands.predict import predict
+from plusx.console import say
 from plusx.data import load_folder, sample
-from plusx.data.progress import say
 from plusx.errors import UserError
 from plusx.text import is_visible, json_text, visible
 from plusx.train import Display, claim, load_recipe, refuse_changed

@@ -12,18 +12,18 @@ import typer
 from typer.exceptions import TyperException
 
 import plusx
-from plusx.bench.commands import app as bench_app
 from plusx.commands.app import app as open_app
+from plusx.commands.bench import app as bench_app
 from plusx.commands.compare import compare
 from plusx.commands.data import app as data_app
 from plusx.commands.evaluate import evaluate
 from plusx.commands.explain import explain
 from plusx.commands.export import export
+from plusx.commands.lab import app as lab_app
 from plusx.commands.models import models
 from plusx.commands.predict import predict
 from plusx.commands.train import train
 from plusx.errors import UserError
-from plusx.lab.commands import app as lab_app
 from plusx.text import visible
 from plusx.train import Interrupted
 

@@ -1,4 +1,4 @@
-"""Shows a transfer: a bar with bytes, rate and time left on a terminal, plain lines elsewhere."""
+"""What long work tells on a screen: lines as they are, and how far it is, as bars on a terminal."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -20,9 +20,9 @@ from rich.progress import (
 from plusx.text import visible
 
 
-def say(console: Console, line: str) -> None:
+def say(console: Console, line: str, style: str | None = None) -> None:
     """Print a line as it is: a path may hold brackets and worse, which rich or the terminal would obey."""
-    console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
+    console.print(visible(line), style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def redraws(console: Console) -> bool:

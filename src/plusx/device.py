@@ -3,6 +3,7 @@
 import ctypes
 import functools
 import platform
+import resource
 import sys
 
 import torch
@@ -63,11 +64,6 @@ def bfloat16_units() -> tuple[str, ...]:
     return tuple(name for name in ("amx_bf16", "avx512_bf16", "bf16") if capabilities.get(name))
 
 
-def instructions() -> str:
-    """The processor's vector instructions that torch uses, and what it has for bfloat16."""
-    return ", ".join([torch.backends.cpu.get_cpu_capability(), *bfloat16_units()])
-
-
 def keep_memory() -> bool:
     """Let glibc keep freed memory instead of handing it back to the kernel after every large tensor.
 
@@ -87,22 +83,8 @@ def keep_memory() -> bool:
 
 
 def peak_memory_bytes(device: torch.device) -> int:
-    """The most memory used so far: of the device where it has its own, else of this process; 0 if unknown."""
+    """The most memory used so far: of the device where it has its own, else of this process."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
-    try:
-        import resource
-    except ImportError:  # Windows has no such counter
-        return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, Linux kibibytes
-
-
-def processor() -> str:
-    """The processor's name as the system gives it."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
-        return names[0] if names else platform.machine()
-    except OSError:
-        return platform.processor() or platform.machine()

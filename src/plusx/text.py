@@ -2,9 +2,12 @@
 
 import json
 import re
-from typing import Any
+from typing import Any, Literal, get_args
 
 from rich.markup import escape
+
+Language = Literal["en", "zh"]
+LANGUAGES: tuple[Language, ...] = get_args(Language)
 
 # Control characters (ESC begins a terminal's commands), separators of lines, marks that turn the direction of
 # writing round, and the lone surrogates that stand for bytes of a file name that are not UTF-8.

@@ -11,13 +11,13 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-import plusx.bench.commands
 from plusx.bench import bench_loading, bench_operations, bench_steps
 from plusx.bench.operations import Case
 from plusx.bench.show import draw_steps, steps_table
 from plusx.bench.show_loading import draw_loading, loading_table
 from plusx.bench.steps import step_memory, ways
 from plusx.bench.timing import alternate
+from plusx.commands import bench
 
 
 def test_operations_are_checked_and_summed_up() -> None:
@@ -132,9 +132,9 @@ def test_a_result_is_kept_even_if_its_picture_fails(tmp_path, monkeypatch) -> No
     def fail(result: dict) -> bytes:
         raise RuntimeError("no font")
 
-    monkeypatch.setattr(plusx.bench.commands, "bench_operations", lambda *_: {"rows": [], "summary": {}})
+    monkeypatch.setattr("plusx.bench.operations.bench_operations", lambda *_: {"rows": [], "summary": {}})
     monkeypatch.setattr("plusx.bench.show.draw_operations", fail)
-    done = CliRunner().invoke(plusx.bench.commands.app, ["ops", "--out", str(tmp_path)])
+    done = CliRunner().invoke(bench.app, ["ops", "--out", str(tmp_path)])
     assert isinstance(done.exception, RuntimeError)
     assert json.loads((tmp_path / "bench-ops.json").read_text()) == {"rows": [], "summary": {}}
 
@@ -146,13 +146,11 @@ def test_growth_is_measured_unless_networks_are_named(tmp_path, monkeypatch, fin
     kind = {"network": "fast", "batch": 4, "x": "pictures", "fit": fit}
     kind["rows"] = [{"pictures": 1, "seconds": [0.1, 0.1, 0.1]}]
     growth = dict.fromkeys(("batch", "depth", "pictures"), kind)
-    monkeypatch.setattr(plusx.bench.commands, "bench_steps", lambda names, rounds, say: {"rows": [row]})
-    monkeypatch.setattr(plusx.bench.commands, "bench_growth", lambda rounds, say: growth)
+    monkeypatch.setattr("plusx.bench.steps.bench_steps", lambda names, rounds, say: {"rows": [row]})
+    monkeypatch.setattr("plusx.bench.growth.bench_growth", lambda rounds, say: growth)
 
     def train(*arguments: str) -> dict:
-        done = CliRunner().invoke(
-            plusx.bench.commands.app, ["train", *arguments, "--json", "--out", str(tmp_path)]
-        )
+        done = CliRunner().invoke(bench.app, ["train", *arguments, "--json", "--out", str(tmp_path)])
         assert done.exit_code == 0, done.output
         assert json.loads(done.stdout) == json.loads((tmp_path / "bench-train.json").read_text())
         return json.loads(done.stdout)

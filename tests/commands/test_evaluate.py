@@ -112,8 +112,3 @@ def test_a_run_s_own_pictures_are_split_as_then_from_wherever_they_are_named(
         monkeypatch.chdir(place)
         for what in (run, run / "model.safetensors"):
             assert [tested(what, data) for data in (None, folder, copy, others)] == [12, 12, 12, 59]
-
-
-def test_a_page_that_can_not_be_written_is_one_line(folder: Path) -> None:
-    with pytest.raises(UserError, match=r"can't write no/such/page\.html"):
-        evaluate(Path("cifar10"), data=str(folder), views="none", page=Path("no/such/page.html"))

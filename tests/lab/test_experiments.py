@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from plusx.lab import EXPERIMENTS, Workbench
-from plusx.lab.experiment import VERDICTS
+from plusx.lab.experiment import VERDICT_WORDS
 from plusx.lab.networks import convolutional, fully_connected
 from plusx.lab.runner import run_experiment
 
@@ -31,7 +31,7 @@ def test_an_experiment_runs_quickly_and_writes_its_files(name: str, bench: Workb
     folder = bench.folder / name
     written = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     assert written == result
-    assert written["verdict"] in VERDICTS
+    assert written["verdict"] in VERDICT_WORDS
     assert (folder / "figure.png").stat().st_size > 5_000
     assert Path(written["code"]).name == f"{name.replace('-', '_')}.py"
     assert experiment.judge(written["numbers"])._asdict()["verdict"] == written["verdict"]

@@ -13,7 +13,7 @@ from safetensors.torch import load, save
 
 from plusx.errors import UserError
 from plusx.models import create_model
-from plusx.report.run_files import read_run
+from plusx.report.run_files import read_files
 from plusx.train import claim, load_recipe, parse_setting, refuse_changed
 from plusx.train.checkpoint import Position, newest_checkpoint, restore, save_checkpoint
 from plusx.train.journal import Journal
@@ -231,7 +231,7 @@ def test_results_edited_by_hand_are_a_line(finished_run, file, change, says) -> 
     first, *rest = (run / file).read_text().splitlines()
     (run / file).write_text("\n".join([json.dumps(json.loads(first) | change), *rest]))
     with pytest.raises(UserError, match=says):
-        read_run(run)
+        read_files(run)
 
 
 @pytest.mark.parametrize("file", ["result.json", "metrics.jsonl", "environment.json"])
@@ -240,4 +240,4 @@ def test_results_that_are_no_json_are_a_line(finished_run, file, content) -> Non
     run = finished_run("a", 0.9)
     (run / file).write_bytes(content)
     with pytest.raises(UserError, match=file.replace(".", r"\.")):
-        read_run(run)
+        read_files(run)

@@ -2,7 +2,7 @@ import pytest
 
 from plusx.errors import UserError
 from plusx.train.fitting import fit
-from plusx.train.progress import Plan, refuse_odd_batches
+from plusx.train.plan import Plan, refuse_odd_batches
 from plusx.train.recipe import Recipe, load_recipe, parse_setting, recipe_names, setting_keys, to_toml
 
 

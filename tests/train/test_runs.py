@@ -19,7 +19,7 @@ from plusx.inference import normalise
 from plusx.models import load
 from plusx.train import Interrupted
 from plusx.train.checkpoint import KEPT, Position
-from plusx.train.progress import Plan
+from plusx.train.plan import Plan
 from plusx.train.recipe import Evaluation, Training, load_recipe
 
 TIMES = {"seconds_train", "seconds_evaluate", "images_per_second"}

@@ -20,8 +20,9 @@ from plusx.app.forms import FieldError, Form
 from plusx.app.networks import Networks
 from plusx.app.pictures import SHOWN, Shelf
 from plusx.app.runs import Runs
-from plusx.app.texts import Language, Texts
+from plusx.app.texts import Texts
 from plusx.report.page import environment
+from plusx.text import Language
 
 
 @dataclass(frozen=True)

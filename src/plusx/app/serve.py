@@ -11,8 +11,8 @@ import uvicorn
 
 from plusx.app.guard import is_loopback
 from plusx.app.server import build
-from plusx.app.texts import Language
 from plusx.errors import UserError
+from plusx.text import Language
 
 SHORTEST_TOKEN = 12
 

@@ -24,7 +24,8 @@ from plusx.app.page import House, Page, parts, templates, whole
 from plusx.app.pages import PAGES, predict, training
 from plusx.app.pictures import SHOWN, Shelf, thumbnail
 from plusx.app.runs import Runs
-from plusx.app.texts import LANGUAGES, Language, Texts, preferred
+from plusx.app.texts import Texts, preferred
+from plusx.text import LANGUAGES, Language
 
 QUICK, SLOW = 4, 1
 """How many answers of each kind are computed at a time; others wait, so memory stays bounded."""

@@ -3,10 +3,8 @@
 import tomllib
 from functools import cache
 from importlib import resources
-from typing import Literal, get_args
 
-Language = Literal["en", "zh"]
-LANGUAGES: tuple[Language, ...] = get_args(Language)
+from plusx.text import LANGUAGES, Language
 
 
 @cache

@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 from plusx.errors import UserError
-from plusx.report.finished import read_finished
+from plusx.report.finished import read_run
 from plusx.report.run_files import RunFiles
 
 ACCURACIES = (0.90, 0.94)
@@ -31,7 +31,7 @@ def time_to(directories: Sequence[Path]) -> dict[str, Any]:
     Raises:
         UserError: if a run is not finished or is damaged, or they differ in more than the seed.
     """
-    found = [read_finished(run) for directory in directories for run in _runs_in(directory)]
+    found = [read_run(run) for directory in directories for run in _runs_in(directory)]
     first, *others = found
     for other in others:
         a, b = first.settings, other.settings

@@ -4,7 +4,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -20,7 +20,10 @@ class Spread:
     high: float
 
 
-def alternate(calls: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[Any]]:
+Name = TypeVar("Name")
+
+
+def alternate(calls: Mapping[Name, Callable[[], Any]], rounds: int) -> dict[Name, list[Any]]:
     """Run every call once for warming up and then `rounds` times in turn; return what they returned.
 
     Each round begins with another one, and every second goes the other way, since a call may find in the
@@ -31,7 +34,7 @@ def alternate(calls: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, 
     """
     for call in calls.values():
         call()
-    results: dict[str, list[Any]] = {name: [] for name in calls}
+    results: dict[Name, list[Any]] = {name: [] for name in calls}
     names = list(calls)
     for turn in range(rounds):
         order = names[turn % len(names) :] + names[: turn % len(names)]

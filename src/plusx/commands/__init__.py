@@ -1,1 +1,1 @@
-"""The commands of more than one room, which `plusx.cli` puts together. Each imports late what is slow."""
+"""The commands, which `plusx.cli` puts together. Each imports late the rooms that are slow to import."""

@@ -1,11 +1,12 @@
 """`plusx app`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from plusx.errors import optional
+from plusx.text import Language
 
 
 def app(
@@ -20,9 +21,7 @@ def app(
     data: Annotated[
         Path | None, typer.Option(help="A folder of your own pictures to train on, a folder a class.")
     ] = None,
-    lang: Annotated[
-        Literal["zh", "en"] | None, typer.Option(help="Of the pages; your browser's unless given.")
-    ] = None,
+    lang: Annotated[Language | None, typer.Option(help="Of the pages; your browser's unless given.")] = None,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser.")] = True,
 ) -> None:
     """Open the lesson in a browser: pages with real numbers, on your own pictures and networks."""

@@ -10,12 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console, RenderableType
 
-from plusx.bench.growth import bench_growth
-from plusx.bench.loading import bench_loading
-from plusx.bench.operations import bench_operations
-from plusx.bench.scaling import bench_scaling
-from plusx.bench.steps import NETWORKS, bench_steps
-from plusx.bench.time_to_accuracy import time_to
+from plusx.commands.options import Json
 from plusx.device import resolve_device
 from plusx.errors import UserError
 from plusx.files import write_whole
@@ -27,7 +22,6 @@ Draw = Callable[[dict[str, Any]], bytes]
 app = typer.Typer(help="Measure our speed beside PyTorch's, on this machine.", no_args_is_help=True)
 Out = Annotated[Path, typer.Option(help="Folder for the JSON file and the picture.")]
 Rounds = Annotated[int, typer.Option(min=1, help="How often each competitor runs; the median counts.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
 @app.command("ops")
@@ -41,7 +35,8 @@ def ops(
     as_json: Json = False,
 ) -> None:
     """Each operation by hand and by PyTorch's kernel, checked against each other, forward and backward."""
-    from plusx.bench.show import draw_operations, operations_table  # matplotlib is slow to import
+    from plusx.bench.operations import bench_operations
+    from plusx.bench.show import draw_operations, operations_table
 
     if group not in (None, *GROUPS):
         raise UserError(f"there is no group {group!r}; choose one of: {', '.join(GROUPS)}")
@@ -54,7 +49,7 @@ def ops(
 @app.command("train")
 def train(
     networks: Annotated[
-        list[str] | None, typer.Argument(help=f"{', '.join(NETWORKS)}; all unless given.")
+        list[str] | None, typer.Argument(help="fast, resnet20, resnet18, resnet50; all unless given.")
     ] = None,
     out: Out = Path("runs/bench"),
     rounds: Rounds = 3,
@@ -74,8 +69,11 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Whole training steps of a network, ours and in the usual style of PyTorch: speed, memory, growth."""
+    from plusx.bench.growth import bench_growth
     from plusx.bench.show import draw_steps
     from plusx.bench.show_training import draw_growth, training_tables
+    from plusx.bench.steps import NETWORKS, bench_steps
+    from plusx.bench.time_to_accuracy import time_to
 
     for name in networks or ():
         if name not in NETWORKS:
@@ -95,6 +93,7 @@ def train(
 @app.command("scaling")
 def scaling(out: Out = Path("runs/bench"), rounds: Rounds = 5, as_json: Json = False) -> None:
     """What ResNet-50 would cost on 1 to 1 024 GPUs: a model, and how far measurements are from it."""
+    from plusx.bench.scaling import bench_scaling
     from plusx.bench.scaling.show import draw_scaling, scaling_tables
 
     with _measuring(out) as say:
@@ -105,6 +104,7 @@ def scaling(out: Out = Path("runs/bench"), rounds: Rounds = 5, as_json: Json = F
 @app.command("data")
 def data(out: Out = Path("runs/bench"), rounds: Rounds = 3, as_json: Json = False) -> None:
     """Reading pictures from a folder, from shards and over HTTP, beside what training takes of them."""
+    from plusx.bench.loading import bench_loading
     from plusx.bench.show_loading import draw_loading, loading_table
 
     with _measuring(out) as say:

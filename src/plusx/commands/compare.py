@@ -10,13 +10,14 @@ from rich.console import Console
 from rich.table import Table
 
 import plusx
-from plusx import data as pictures_room
-from plusx.commands.data import write_page
+from plusx import data as data_room
 from plusx.commands.options import DataDir, DeviceOption, Json
 from plusx.commands.pictures import dataset_of, labels_of, remarks_on
-from plusx.data.progress import say
+from plusx.console import say
 from plusx.device import resolve_device, resolve_precision
+from plusx.environment import environment
 from plusx.errors import UserError
+from plusx.files import write_whole
 from plusx.models.weights import WEIGHTS_FILE
 from plusx.text import json_text, shown
 from plusx.train.display import clock
@@ -39,7 +40,6 @@ def compare(
     from plusx.report import comparison
     from plusx.report.comparison_page import render_comparison
     from plusx.report.finished import read_runs
-    from plusx.train.directory import environment
 
     where = resolve_device(device)
     found = read_runs(runs)
@@ -52,7 +52,7 @@ def compare(
         _show(compared, console)
     if page is not None:
         facts = environment(where, resolve_precision("auto", where))
-        write_page(page, render_comparison(compared, facts))
+        write_whole(page, render_comparison(compared, facts))
         say(console, f"written: {page}")
 
 
@@ -83,7 +83,7 @@ def _right(run: "Run", data_dir: Path | None, device: torch.device, console: Con
     if not (directory / WEIGHTS_FILE).exists():
         raise UserError("no weights")
     if run.recipe.data.source == "cifar10" and any(
-        batch.fault for batch in pictures_room.verify(data_dir).values()
+        batch.fault for batch in data_room.verify(data_dir).values()
     ):
         raise UserError("CIFAR-10 is not in the cache: plusx data fetch")  # no reason to fetch it unasked
     classifier = plusx.load(directory).to(device)

@@ -7,9 +7,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from plusx import data as pictures_room
+from plusx import data as data_room
 from plusx.commands.options import DataDir, Json
-from plusx.data.progress import say
+from plusx.console import say
 from plusx.errors import UserError
 from plusx.files import write_whole
 from plusx.text import json_text, shown, visible
@@ -25,7 +25,7 @@ app = typer.Typer(
 def fetch(data_dir: DataDir = None) -> None:
     """Bring CIFAR-10 into the cache, from the first source that serves it, and verify it."""
     console = Console()
-    batches = pictures_room.fetch(data_dir, console=console)
+    batches = data_room.fetch(data_dir, console=console)
     where = Path(min(batch.where for batch in batches.values())).parent
     say(console, f"CIFAR-10 is whole: {len(batches)} batches in {where}")
 
@@ -34,19 +34,19 @@ def fetch(data_dir: DataDir = None) -> None:
 def verify(data_dir: DataDir = None) -> None:
     """Check every batch's content against its published hash."""
     faulty = 0
-    for name, batch in pictures_room.verify(data_dir).items():
+    for name, batch in data_room.verify(data_dir).items():
         print(f"{name}  {visible(batch.fault or 'whole')}")
         faulty += batch.fault is not None
     if faulty:
         raise UserError(
-            f"{faulty} of {len(pictures_room.BATCHES)} batches are not whole; mend them: plusx data fetch"
+            f"{faulty} of {len(data_room.BATCHES)} batches are not whole; mend them: plusx data fetch"
         )
 
 
 @app.command("info")
 def info(data_dir: DataDir = None) -> None:
     """Say where CIFAR-10 lies, how many pictures of each class it has, and their channel statistics."""
-    print(pictures_room.info(data_dir))
+    print(data_room.info(data_dir))
 
 
 @app.command("inspect")
@@ -62,11 +62,11 @@ def inspect(
     """Say what is in a folder of pictures before anything is trained: counts, sizes, problems."""
     from plusx.report.inspection import render_inspection, size_range
 
-    dataset = pictures_room.load_folder(folder)
+    dataset = data_room.load_folder(folder)
     record, sizes = dataset.record, size_range(dataset)
     console = Console(stderr=as_json)
     if page is not None:
-        write_page(page, render_inspection(dataset, sizes))
+        write_whole(page, render_inspection(dataset, sizes))
     if as_json:
         print(json_text(record))
     else:
@@ -116,7 +116,7 @@ def pack(
         raise UserError(
             f"--shard-size takes a number and a unit, such as 256MB, not {shard_size!r}"
         ) from error
-    packed = pictures_room.pack(folder, out, shard_size=size, test_share=test_share, seed=seed)
+    packed = data_room.pack(folder, out, shard_size=size, test_share=test_share, seed=seed)
     console = Console()
     for path, reason in list(packed.skipped.items())[:SKIPPED_SHOWN]:
         say(console, f"skipped: {path}: {reason}")
@@ -126,11 +126,3 @@ def pack(
         say(console, f"{split}: {count:,} pictures in {packed.shards[split]}")
     tested = f" --set data.test='{packed.shards['test']}'" if "test" in packed.shards else ""
     say(console, f"train on them: plusx train --data '{packed.shards['train']}'{tested}")
-
-
-def write_page(path: Path, content: str) -> None:
-    """Write a page whole, or say in one line why not."""
-    try:
-        write_whole(path, content)
-    except OSError as error:
-        raise UserError(f"can't write {path}: {error.strerror}") from error

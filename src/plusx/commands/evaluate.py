@@ -8,11 +8,12 @@ from rich.console import Console
 from rich.table import Table
 
 import plusx
-from plusx.commands.data import write_page
 from plusx.commands.options import DataDir, DeviceOption, Json
 from plusx.commands.pictures import dataset_of, labels_of, remarks_on
-from plusx.data.progress import say
+from plusx.console import say
 from plusx.device import resolve_device, resolve_precision
+from plusx.environment import environment
+from plusx.files import write_whole
 from plusx.inference import accuracy_under_corruptions
 from plusx.text import json_text, shown, visible
 
@@ -46,7 +47,6 @@ def evaluate(
     """Measure a trained network on a test set: accuracy by class, confusion, calibration, worst mistakes."""
     from plusx.report.evaluation import evaluate_answers, to_json
     from plusx.report.evaluation_page import render_evaluation
-    from plusx.train.directory import environment
 
     where = resolve_device(device)
     classifier = plusx.load(run_or_weights).to(where)
@@ -73,7 +73,7 @@ def evaluate(
         _show(measured, views, console)
     if page is not None:
         facts = environment(where, resolve_precision("auto", where))
-        write_page(page, render_evaluation(measured, images, facts))
+        write_whole(page, render_evaluation(measured, images, facts))
         say(console, f"written: {page}")
 
 

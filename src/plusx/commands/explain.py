@@ -11,7 +11,7 @@ from rich.table import Table
 import plusx
 from plusx.commands.options import DeviceOption, Json
 from plusx.commands.predict import weights_first
-from plusx.data.progress import counting, say
+from plusx.console import counting, say
 from plusx.device import resolve_device
 from plusx.errors import UserError
 from plusx.text import json_text, shown

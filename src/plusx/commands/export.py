@@ -9,10 +9,10 @@ import typer
 from rich.console import Console
 
 import plusx
-from plusx import data as pictures_room
+from plusx import data as data_room
 from plusx.commands.options import DataDir, Json
 from plusx.commands.pictures import dataset_of, labels_of
-from plusx.data.progress import say
+from plusx.console import say
 from plusx.errors import UserError
 from plusx.files import write_whole
 from plusx.inference import Classifier, predict, score
@@ -109,7 +109,7 @@ def _refuse(path: Path, form: str, run_or_weights: Path, force: bool) -> None:
 
 
 def _calibration(
-    run_or_weights: Path, dataset: pictures_room.Dataset, data_dir: Path | None, classifier: Classifier
+    run_or_weights: Path, dataset: data_room.Dataset, data_dir: Path | None, classifier: Classifier
 ) -> np.ndarray:
     """Training pictures of the dataset, as read; of the run's own where the dataset is all for testing."""
     cpu = torch.device("cpu")
@@ -121,7 +121,7 @@ def _calibration(
 def _onnx(
     classifier: Classifier,
     path: Path,
-    dataset: pictures_room.Dataset,
+    dataset: data_room.Dataset,
     labels: np.ndarray,
     uint8: bool,
     calibration: np.ndarray | None,
@@ -168,7 +168,7 @@ def _torch(classifier: Classifier, path: Path) -> tuple[dict[str, Any], list[str
 
 
 def _card(
-    classifier: Classifier, path: Path, run: Path, dataset: pictures_room.Dataset, labels: np.ndarray
+    classifier: Classifier, path: Path, run: Path, dataset: data_room.Dataset, labels: np.ndarray
 ) -> tuple[dict[str, Any], list[str]]:
     from plusx.export import Measured, model_card
 

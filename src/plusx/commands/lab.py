@@ -1,4 +1,4 @@
-"""`plusx lab list` and `plusx lab run`."""
+"""`plusx lab list`, `plusx lab run` and `plusx lab exercise`."""
 
 import json
 import shlex
@@ -10,8 +10,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from plusx.commands.options import DataDir, Json
 from plusx.errors import UserError
-from plusx.lab.experiment import Language
+from plusx.text import Language, shown
 
 app = typer.Typer(help="The lesson's claims, each one measured.", no_args_is_help=True)
 In = Annotated[Language, typer.Option("--language", "-l", help="en or zh.")]
@@ -26,7 +27,7 @@ def list_experiments(language: In = "en") -> None:
     table.add_column("name", no_wrap=True, style="bold")
     table.add_column("claim")
     for name, experiment in EXPERIMENTS.items():
-        table.add_row(name, experiment.CLAIM.within(language))
+        table.add_row(name, shown(experiment.CLAIM.within(language)))
     Console().print(table)
 
 
@@ -38,8 +39,8 @@ def run(
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Folder; runs/lab or runs/lab-quick unless given.")] = None,
     language: In = "en",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
-    data_dir: Annotated[Path | None, typer.Option("--data-dir", help="Where CIFAR-10 lies.")] = None,
+    as_json: Json = False,
+    data_dir: DataDir = None,
 ) -> None:
     """Measure, print the table and the verdict, and write `result.json` and `figure.png`.
 

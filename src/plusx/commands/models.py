@@ -1,20 +1,18 @@
 """`plusx models`."""
 
 import json
+from dataclasses import asdict
 
 from rich.console import Console
 from rich.table import Table
 
 from plusx import models as models_room
 from plusx.commands.options import Json
+from plusx.models.registry import plain_name
 
 
 def models(as_json: Json = False) -> None:
     """List the networks: layers, parameters, multiply-adds, receptive field, as measured on each."""
-    from dataclasses import asdict
-
-    from plusx.models.registry import plain_name
-
     residual = [name for name in models_room.model_names() if "plain" not in name]
     summaries = [models_room.summarise(name) for name in residual]
     if as_json:

@@ -1,7 +1,6 @@
 """The pictures that a trained network is measured on, for the commands that measure one."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -9,7 +8,7 @@ from rich.console import Console
 from plusx import data
 from plusx.errors import UserError
 from plusx.models import Card
-from plusx.text import from_json
+from plusx.train import alike, load_recipe, record_of
 
 
 def dataset_of(run_or_weights: Path, source: str | None, data_dir: Path | None, card: Card) -> data.Dataset:
@@ -24,11 +23,9 @@ def dataset_of(run_or_weights: Path, source: str | None, data_dir: Path | None, 
     Raises:
         UserError: if the run's record of its pictures is damaged, or as in `plusx.data.load`.
     """
-    from plusx.train import load_recipe
-
     run = _run_of(run_or_weights)
     recipe = load_recipe(str(run / "recipe.toml") if run else "fast")
-    trained_on = _record_of(run)
+    trained_on = record_of(run) if run else {}
     # The recipe has a folder as it was typed, which from elsewhere leads elsewhere.
     folder = Path(trained_on.get("folder", recipe.data.source))
     own = str(folder) if folder.exists() else recipe.data.source
@@ -58,19 +55,6 @@ def _run_of(run_or_weights: Path) -> Path | None:
     return folder if run_or_weights.exists() and (folder / "recipe.toml").exists() else None
 
 
-def _record_of(run: Path | None) -> dict[str, Any]:
-    """The folder of the pictures a run was trained on, their content's digest and split; empty if unknown."""
-    written = run and run / "data.json"
-    if written is None or not written.exists():
-        return {}
-    try:
-        record = from_json(written.read_text(encoding="utf-8"))
-        about = {key: str(record[key]) for key in ("folder", "content")}
-        return about | {"split": record.get("split")}  # shards have none
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{written} can't be read ({error}); use another copy of the run") from error
-
-
 def labels_of(run_or_weights: Path, dataset: data.Dataset, card: Card) -> np.ndarray:
     """The test pictures' classes by the network's numbers, int64 (N,).
 
@@ -89,14 +73,12 @@ def remarks_on(run_or_weights: Path, dataset: data.Dataset) -> list[str]:
     Raises:
         UserError: if the run's record of its pictures is damaged.
     """
-    record, trained_on = dataset.record, _record_of(_run_of(run_or_weights))
-    if not record or not trained_on:
+    run, record = _run_of(run_or_weights), dataset.record
+    trained_on = record_of(run) if run else {}
+    if not record or not trained_on or alike(trained_on, record):
         return []
-    same_content = trained_on["content"] == record["content"]
-    if trained_on["folder"] != record["folder"] and not same_content:
+    if trained_on["folder"] != record["folder"] and trained_on["content"] != record["content"]:
         return []  # other pictures
-    if same_content and trained_on["split"] == record.get("split"):
-        return []
     return [
         f"the pictures in {record['folder']} changed since the run was trained, so that some of these may "
         "have been trained on: the accuracy may flatter"

@@ -10,12 +10,32 @@ import torch
 import typer
 from rich.console import Console
 
-from plusx import data as pictures_room
+from plusx import data as data_room
 from plusx import models as models_room
 from plusx.commands.options import DataDir
-from plusx.data.progress import say
+from plusx.console import say
 from plusx.errors import UserError
-from plusx.train import Processes, load_recipe
+from plusx.train import (
+    Display,
+    Interrupted,
+    Processes,
+    Trainer,
+    choose_mode,
+    claim,
+    fit,
+    joined,
+    leave,
+    load_recipe,
+    locked,
+    parse_setting,
+    recipe_of,
+    refuse_changed,
+    refuse_taken,
+    scaled,
+    settled_in,
+    started,
+    to_toml,
+)
 
 
 def train(
@@ -62,8 +82,6 @@ def train(
 
     Several processes train one run together when torchrun starts them; see docs/distributed.md.
     """
-    from plusx.train import joined, leave, parse_setting, started
-
     options = {
         "data.source": data,
         "model.begin_from": begin_from,
@@ -103,22 +121,7 @@ def _train(
     processes: Processes,
 ) -> None:
     """Begin a run, or go on with one, and report on it."""
-    from plusx import report
-    from plusx.train import (
-        Display,
-        Interrupted,
-        Trainer,
-        choose_mode,
-        claim,
-        fit,
-        locked,
-        recipe_of,
-        refuse_changed,
-        refuse_taken,
-        scaled,
-        settled_in,
-        to_toml,
-    )
+    from plusx.report import write_report
 
     if resume is not None:
         run, recipe = resume, recipe_of(resume)
@@ -127,7 +130,7 @@ def _train(
         run = out or _free_directory(f"{recipe.name}-seed{recipe.training.seed}")
         if processes.leads:
             refuse_taken(run)
-    dataset = pictures_room.load(
+    dataset = data_room.load(
         recipe.data.source,
         data_dir,
         test=recipe.data.test,
@@ -161,7 +164,7 @@ def _train(
             claim(run, recipe, dataset.record)
         try:
             outcome = trainer.train()
-            report.write_report(
+            write_report(
                 run,
                 pictures=dataset.test_images,
                 labels=dataset.test_labels,

@@ -15,8 +15,8 @@ import platformdirs
 from filelock import FileLock, Timeout
 from rich.console import Console
 
+from plusx.console import say
 from plusx.data.layouts import ARCHIVE, FOLDER, Batch, survey
-from plusx.data.progress import say
 from plusx.data.records import BATCHES, CLASSES, Images, Labels, Split, decode, of_split
 from plusx.data.sources import SOURCES, Source, SourceError
 from plusx.data.statistics import channel_statistics

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from plusx.console import counting
 from plusx.data.picture import open_picture, read_picture
-from plusx.data.progress import counting
 from plusx.data.records import Images
 from plusx.errors import UserError
 

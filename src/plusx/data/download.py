@@ -11,7 +11,7 @@ from urllib.request import Request, urlopen
 
 from rich.console import Console
 
-from plusx.data.progress import say, transfer
+from plusx.console import say, transfer
 
 TRIES = 3
 WAIT = 1.0  # seconds between two tries

@@ -22,9 +22,9 @@ import numpy as np
 from PIL import Image
 from rich.console import Console
 
+from plusx.console import say, transfer
 from plusx.data.download import TRIES, WAIT, download
 from plusx.data.layouts import ARCHIVE, Batch, open_archive, read, verified
-from plusx.data.progress import say, transfer
 from plusx.data.records import SIDE, Images, encode
 
 OFFICIAL_URL = f"https://www.cs.toronto.edu/~kriz/{ARCHIVE}"

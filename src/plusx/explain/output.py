@@ -8,8 +8,8 @@ from plusx.errors import UserError
 from plusx.explain.explanation import Explanation
 from plusx.explain.figure import draw
 from plusx.explain.page import render_page
+from plusx.files import write_all
 from plusx.models import Card
-from plusx.report.run_files import write_together
 
 FOLDER = Path("explanations")
 PAGE = "index.html"
@@ -68,7 +68,8 @@ def write(folder: Path, explanations: Mapping[Path, Explanation], card: Card) ->
         The PNG of each picture.
 
     Raises:
-        UserError: if the folder can't be written.
+        UserError: if the folder can't be made.
+        OSError: if it can't be written.
     """
     files = dict(zip(explanations, (folder / name for name in file_names([*explanations])), strict=True))
     contents = {files[path]: draw(explanation, str(path)) for path, explanation in explanations.items()}
@@ -77,5 +78,5 @@ def write(folder: Path, explanations: Mapping[Path, Explanation], card: Card) ->
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"can't write to {folder}: {error.strerror}; choose another --out") from error
-    write_together(contents | {folder / PAGE: page.encode()})
+    write_all(contents | {folder / PAGE: page})
     return files

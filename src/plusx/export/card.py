@@ -16,7 +16,7 @@ import numpy as np
 from plusx.errors import UserError
 from plusx.inference import Classifier, score
 from plusx.text import from_json
-from plusx.train import load_recipe
+from plusx.train import load_recipe, record_of
 from plusx.train.recipe import Data
 
 CIFAR10 = {"cifar10": 50_000, "sample": 800}  # training pictures; the sample is some of CIFAR-10's
@@ -78,7 +78,7 @@ def model_card(
     """
     written = run / "recipe.toml" if run else None
     trained_on = load_recipe(str(written)).data if written and written.exists() else None
-    record = _read(run, "data")
+    record = record_of(run) if run else {}
     return _template().render(
         name=name,
         card=classifier.card,
@@ -105,11 +105,11 @@ def _read(run: Path | None, name: str) -> dict[str, Any] | None:
     return found
 
 
-def _trained(data: Data | None, record: dict[str, Any] | None) -> int | None:
+def _trained(data: Data | None, record: dict[str, Any]) -> int | None:
     """How many pictures trained: those of the training set that were not held out."""
-    if data is None or (record is None and data.source not in CIFAR10):
+    if data is None or (not record and data.source not in CIFAR10):
         return None
-    if record is None:
+    if not record:
         total = CIFAR10[data.source]
     else:  # shards are counted, not always class by class
         counts = record.get("samples") or {"train": sum(record["counts"]["train"].values())}

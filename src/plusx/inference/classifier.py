@@ -10,8 +10,8 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from plusx import models, ops
+from plusx.console import counting
 from plusx.data import read_picture, square
-from plusx.data.progress import counting
 from plusx.device import resolve_precision
 from plusx.errors import UserError
 from plusx.inference.predict import predict

@@ -3,8 +3,8 @@
 import numpy as np
 from rich.console import Console
 
+from plusx.console import counting
 from plusx.data.corruptions import STRENGTHS, corrupt
-from plusx.data.progress import counting
 from plusx.inference.classifier import Classifier
 
 BATCH = 1000

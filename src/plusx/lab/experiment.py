@@ -6,20 +6,18 @@ picture drawn again, from `result.json` alone.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol, get_args
+from typing import Any, Literal, NamedTuple, Protocol
 
 from matplotlib.figure import Figure
 
 from plusx.lab.workbench import Workbench
 from plusx.report.style import Theme
+from plusx.text import Language
 
 Numbers = dict[str, Any]
 """What was measured, as JSON: text, numbers, and lists and dicts of them."""
 
 Verdict = Literal["holds", "holds with conditions", "does not hold"]
-VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
-
-Language = Literal["en", "zh"]
 
 
 class Text(NamedTuple):
@@ -39,6 +37,13 @@ class Text(NamedTuple):
     def within(self, language: Language) -> str:
         """One of the two."""
         return self.zh if language == "zh" else self.en
+
+
+VERDICT_WORDS: dict[Verdict, Text] = {
+    "holds": Text("holds", "成立"),
+    "holds with conditions": Text("holds with conditions", "有条件成立"),
+    "does not hold": Text("does not hold", "不成立"),
+}
 
 
 class Judgement(NamedTuple):

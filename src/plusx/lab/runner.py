@@ -13,11 +13,13 @@ from rich.markup import escape
 from rich.table import Table as Rows
 
 import plusx
-from plusx.device import processor
+from plusx.console import say
+from plusx.environment import processor
 from plusx.files import write_whole
-from plusx.lab.experiment import Experiment, Language, Table, Text
+from plusx.lab.experiment import VERDICT_WORDS, Experiment, Table, Text
 from plusx.lab.workbench import Workbench
 from plusx.report.style import LIGHT, applied, to_png
+from plusx.text import Language
 
 
 def run_experiment(name: str, experiment: Experiment, bench: Workbench) -> dict[str, Any]:
@@ -83,18 +85,8 @@ def show(
             "快速模式：图片和步数很少，只说明做法，数字不作结论。",
         )
         console.print(f"[dim]{note.within(language)}[/dim]")
-    console.print(
-        f"[dim]{folder / 'figure.png'} · {folder / 'result.json'} · {result['code']}[/dim]\n",
-        soft_wrap=True,
-        highlight=False,
-    )
-
-
-VERDICT_WORDS = {
-    "holds": Text("holds", "成立"),
-    "holds with conditions": Text("holds with conditions", "有条件成立"),
-    "does not hold": Text("does not hold", "不成立"),
-}
+    say(console, f"{folder / 'figure.png'} · {folder / 'result.json'} · {result['code']}", style="dim")
+    console.print()
 
 
 def _rows(table: Table, language: Language) -> Rows:

@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 from rich.console import Console
 from torch import Tensor, nn
 
+from plusx.console import redraws, say
 from plusx.data import Dataset, load
-from plusx.data.progress import redraws
 from plusx.inference import predict, score
 from plusx.models import create_model
 from plusx.models import load as load_weights
-from plusx.train import Display, Recipe, Trainer, claim, load_recipe
+from plusx.train import Display, Recipe, Trainer, claim, load_recipe, locked
 from plusx.train.display import clock, percent
 
 RECIPE = str(Path(__file__).parent / "lab.toml")
@@ -84,7 +83,7 @@ class Workbench:
 
     def say(self, line: str) -> None:
         """Tell the person what goes on."""
-        self.console.print(line, highlight=False, soft_wrap=True, style="dim")
+        say(self.console, line, style="dim")
 
     def train(
         self,
@@ -138,11 +137,11 @@ class Workbench:
         build: Callable[[], nn.Module] | None,
     ) -> None:
         self.say(f"training {name}, seed {recipe.training.seed}: {run}")
-        if not (run / "recipe.toml").exists():
-            claim(run, recipe)
         live = redraws(self.console)
         display = Display(recipe, self.console, "live" if live else "quiet", transient=True)
-        with FileLock(run / ".lock"):
+        with locked(run, wait=True):
+            if not (run / "recipe.toml").exists():
+                claim(run, recipe)
             if not (run / "result.json").exists():
                 result = Trainer(recipe, run, dataset, display, build).train().result
                 self.say(f"  test {percent(result['test_accuracy'])} in {clock(result['seconds']['train'])}")

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from plusx.files import write_all
 from plusx.report.figures import draw_confusion, draw_curves, draw_mistakes
 from plusx.report.page import render_page
-from plusx.report.run_files import read_run, write_together
+from plusx.report.run_files import read_files
 from plusx.report.style import DARK, LIGHT
 from plusx.report.summary import summarise
 
@@ -36,7 +37,8 @@ def write_report(
     replaces the four files.
 
     Raises:
-        UserError: a file of the run is missing, damaged or incomplete, or the directory can't be written.
+        UserError: a file of the run is missing, damaged or incomplete.
+        OSError: the directory can't be written.
         ValueError: the arrays don't fit each other.
 
     >>> empty = np.zeros(0)
@@ -44,7 +46,7 @@ def write_report(
     Traceback (most recent call last):
     plusx.errors.UserError: no/such/run/recipe.toml can't be read (No such file or directory); ...
     """
-    files = read_run(run)
+    files = read_files(run)
     summary = summarise(pictures, labels, probabilities, classes)
     drawings = {
         theme.name: {
@@ -56,4 +58,4 @@ def write_report(
     }
     page = render_page(files, summary, drawings)
     contents = {run / f"{name}.png": png for name, png in drawings[LIGHT.name].items()}
-    write_together(contents | {run / "report.html": page.encode("utf-8", "backslashreplace")})
+    write_all(contents | {run / "report.html": page})

@@ -8,9 +8,8 @@ from typing import Any
 from plusx.data import sample
 from plusx.errors import UserError
 from plusx.report.intervals import Interval, wilson_interval
-from plusx.report.run_files import RunFiles, read_run
-from plusx.text import from_json
-from plusx.train import Recipe, load_recipe
+from plusx.report.run_files import RunFiles, read_files
+from plusx.train import Recipe, load_recipe, record_of
 
 CIFAR10_TEST = 10_000  # pictures in the test set of CIFAR-10
 
@@ -74,20 +73,19 @@ def read_runs(directories: Sequence[Path]) -> list[Run]:
         if (place := directory.resolve()) in seen:
             raise UserError(f"{directory} and {seen[place]} are the same run; give each once")
         seen[place] = directory
-    return [read_finished(directory) for directory in directories]
+    return [read_run(directory) for directory in directories]
 
 
-def read_finished(directory: Path) -> Run:
+def read_run(directory: Path) -> Run:
     """Read one.
 
     Raises:
         UserError: if it is not finished or is damaged.
     """
-    files = read_run(directory)
-    written = directory / "data.json"
+    files = read_files(directory)
     try:
-        record = from_json(written.read_text(encoding="utf-8")) if written.exists() else {}
-        run = Run(str(directory), files, load_recipe(str(directory / "recipe.toml")), record)
+        recipe = load_recipe(str(directory / "recipe.toml"))
+        run = Run(str(directory), files, recipe, record_of(directory))
         _ = run.settings, run.interval
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{directory} is damaged ({error}); use another copy, or train again") from error

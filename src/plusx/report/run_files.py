@@ -1,13 +1,11 @@
-"""What a run directory tells: read with clear errors, written whole or not at all."""
+"""What a run directory tells, read with clear errors."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from plusx.errors import UserError
-from plusx.files import write_all
 from plusx.text import from_json
 
 RESULT_KEYS = frozenset(
@@ -43,13 +41,13 @@ class RunFiles:
     """`terminal.svg`, or None if no terminal was recorded."""
 
 
-def read_run(run: Path) -> RunFiles:
+def read_files(run: Path) -> RunFiles:
     """Read the files that the training left in `run`.
 
     Raises:
         UserError: a file is missing, is not what its name says, or lacks a figure.
 
-    >>> read_run(Path("no/such/run"))
+    >>> read_files(Path("no/such/run"))
     Traceback (most recent call last):
     plusx.errors.UserError: no/such/run/recipe.toml can't be read (No such file or directory); give the
     directory of a finished run
@@ -111,17 +109,3 @@ def _sound(key: str, value: object) -> bool:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         return False
     return 0 <= value <= 1 or not key.endswith(("accuracy", "accuracy_tta"))
-
-
-def write_together(contents: Mapping[Path, bytes]) -> None:
-    """Write all files, each whole; on an error before the last byte is on disk, none of them changes.
-
-    Raises:
-        UserError: the directory can't be written.
-    """
-    try:
-        write_all(contents)
-    except OSError as error:
-        raise UserError(
-            f"{error.filename} can't be written ({error.strerror}); free space or change rights"
-        ) from error

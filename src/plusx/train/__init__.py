@@ -1,6 +1,6 @@
 """Training: recipes, the loop, optimisers, checkpoints, the journal, the screen."""
 
-from plusx.train.directory import claim, locked, recipe_of, refuse_changed, refuse_taken
+from plusx.train.directory import alike, claim, locked, recipe_of, record_of, refuse_changed, refuse_taken
 from plusx.train.display import Display, choose_mode
 from plusx.train.fitting import fit, scaled
 from plusx.train.interrupt import Interrupted
@@ -15,6 +15,7 @@ __all__ = [
     "Processes",
     "Recipe",
     "Trainer",
+    "alike",
     "choose_mode",
     "claim",
     "fit",
@@ -25,6 +26,7 @@ __all__ = [
     "parse_setting",
     "recipe_names",
     "recipe_of",
+    "record_of",
     "refuse_changed",
     "refuse_taken",
     "scaled",

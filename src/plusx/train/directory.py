@@ -1,20 +1,12 @@
-"""The run directory: claimed before the first step, described for whoever wants to repeat the run."""
+"""The run directory: claimed before the first step, by one process at a time."""
 
-import platform
-import shlex
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from filelock import FileLock, Timeout
 
-import plusx
-from plusx.device import instructions, processor
 from plusx.errors import UserError
 from plusx.files import write_whole
 from plusx.text import from_json, json_text
@@ -39,15 +31,19 @@ def refuse_taken(run: Path) -> None:
 
 
 @contextmanager
-def locked(run: Path) -> Iterator[None]:
+def locked(run: Path, wait: bool = False) -> Iterator[None]:
     """Keep every other process from training in this directory, which is made if it is not there.
+
+    Args:
+        run: the directory.
+        wait: for another process to leave it, instead of refusing.
 
     Raises:
         UserError: if another process does, or the directory can't be written.
     """
     try:
         run.mkdir(parents=True, exist_ok=True)
-        held = FileLock(run / LOCK, timeout=0).acquire()
+        held = FileLock(run / LOCK, timeout=-1 if wait else 0).acquire()
     except Timeout:
         raise UserError(f"another process is training in {run}") from None
     except OSError as error:
@@ -78,17 +74,31 @@ def refuse_changed(run: Path, record: dict[str, Any]) -> None:
     Raises:
         UserError: if the user's folder has other pictures or splits now, or others can be read.
     """
-    if not record:
-        return
-    try:
-        began_with = from_json((run / PICTURES).read_text(encoding="utf-8"))
-        same = began_with["content"] == record["content"] and began_with.get("split") == record.get("split")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{run / PICTURES} can't be read; start a new run") from error
-    if not same:
+    if record and not alike(record_of(run), record):
         raise UserError(
             f"the pictures in {record['folder']} changed since the run in {run} began; start a new run"
         )
+
+
+def alike(record: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two records are of the same pictures, in the same classes and splits; shards have no split."""
+    return all(record.get(key) == other.get(key) for key in ("content", "split"))
+
+
+def record_of(run: Path) -> dict[str, Any]:
+    """What a run's `data.json` says of the user's own pictures; empty for CIFAR-10, which has none.
+
+    Raises:
+        UserError: if it is damaged.
+    """
+    path = run / PICTURES
+    try:
+        record: dict[str, Any] = from_json(path.read_text(encoding="utf-8")) if path.exists() else {}
+        if record:
+            _ = Path(record["folder"]), str(record["content"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} can't be read ({error}); use another copy of the run") from error
+    return record
 
 
 def recipe_of(run: Path) -> Recipe:
@@ -102,21 +112,3 @@ def recipe_of(run: Path) -> Recipe:
     if (run / "report.html").exists():
         raise UserError(f"the run in {run} is finished; to train longer, start a new run with --epochs")
     return load_recipe(str(run / "recipe.toml"))
-
-
-def environment(device: torch.device, precision: torch.dtype) -> dict[str, str | int]:
-    """What a run's figures depend on besides its recipe."""
-    return {
-        "command": shlex.join(["plusx", *sys.argv[1:]]),
-        "date": time.strftime("%Y-%m-%d %H:%M:%S %z"),
-        "plusx": plusx.__version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "platform": platform.platform(),
-        "processor": processor(),
-        "threads": torch.get_num_threads(),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
-        "instructions": instructions(),
-        "precision": str(precision).removeprefix("torch."),
-    }

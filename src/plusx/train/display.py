@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from plusx.data.progress import redraws, say
+from plusx.console import redraws, say
 from plusx.text import visible
 from plusx.train.journal import EpochRecord
 from plusx.train.recipe import Recipe

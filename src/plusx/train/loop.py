@@ -24,13 +24,13 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from plusx import ops
 from plusx.data import Dataset
 from plusx.device import keep_memory, resolve_device, resolve_precision
+from plusx.environment import environment
 from plusx.errors import UserError, optional
 from plusx.files import write_whole
 from plusx.inference import doubt_below
 from plusx.models import save_weights
 from plusx.ops import gpu
 from plusx.train.checkpoint import Position, newest_checkpoint, restore, save_checkpoint
-from plusx.train.directory import environment
 from plusx.train.display import Display
 from plusx.train.interrupt import Interrupted, StopRequest
 from plusx.train.journal import EpochRecord, Journal
@@ -38,8 +38,8 @@ from plusx.train.measuring import Measure
 from plusx.train.minibatches import Minibatches
 from plusx.train.network import frozen_part, prepare, refuse_small_pictures, share_norms
 from plusx.train.optim import make_optimizers, rate_of, rates_on, set_rates
+from plusx.train.plan import Plan, refuse_odd_batches
 from plusx.train.processes import Processes
-from plusx.train.progress import Plan, refuse_odd_batches
 from plusx.train.recipe import Recipe
 from plusx.train.schedule import factor
 from plusx.train.step import PlainStep, RecordedStep, Step, Taken, sums_of

@@ -8,8 +8,8 @@ from torch import Tensor
 from plusx.data import Augmentation, Feed, shrink
 from plusx.inference import normalise
 from plusx.models import Card
+from plusx.train.plan import Plan
 from plusx.train.processes import Processes
-from plusx.train.progress import Plan
 from plusx.train.recipe import Data
 
 

@@ -8,9 +8,9 @@ from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner
 
-import plusx.bench.commands
 from plusx.bench.scaling import bench_scaling
 from plusx.bench.scaling.show import draw_scaling, scaling_tables
+from plusx.commands import bench
 
 
 @pytest.fixture
@@ -46,8 +46,8 @@ def test_tables_and_picture(result: dict) -> None:
 
 
 def test_the_command_writes_what_it_prints(result: dict, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(plusx.bench.commands, "bench_scaling", lambda rounds, say: result)
-    done = CliRunner().invoke(plusx.bench.commands.app, ["scaling", "--out", str(tmp_path), "--json"])
+    monkeypatch.setattr("plusx.bench.scaling.bench_scaling", lambda rounds, say: result)
+    done = CliRunner().invoke(bench.app, ["scaling", "--out", str(tmp_path), "--json"])
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout) == json.loads((tmp_path / "bench-scaling.json").read_text())
     assert (tmp_path / "bench-scaling.png").read_bytes().startswith(b"\x89PNG")

@@ -17,7 +17,8 @@ from plusx.bench.scaling.plan import cpu_curve, curves, input_pipeline, reach, u
 from plusx.bench.scaling.step import workload
 from plusx.bench.steps import NETWORKS, OURS, timed_step, ways
 from plusx.bench.timing import alternate
-from plusx.device import keep_memory, processor
+from plusx.device import keep_memory
+from plusx.environment import processor
 
 __all__ = ["bench_scaling"]
 

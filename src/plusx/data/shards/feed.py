@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console
 
+from plusx.console import counting, say
 from plusx.data.decoding import fault_of
 from plusx.data.feed import Minibatch
 from plusx.data.picture import decode_picture
-from plusx.data.progress import counting, say
 from plusx.data.records import Images, Labels
 from plusx.data.shards.files import Shard
 from plusx.data.shards.index import Index, index_of, name_at

@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image
 from rich.console import Console
 
+from plusx.console import counting
 from plusx.data.folder import Found, Listing, draw_test, list_folder
 from plusx.data.picture import FORMATS, open_picture
-from plusx.data.progress import counting
 from plusx.data.shards.dataset import CLASSES, INDEX
 from plusx.data.shards.index import BLOCK
 from plusx.errors import UserError, optional

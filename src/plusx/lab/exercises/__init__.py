@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 from plusx.errors import UserError
 from plusx.lab.exercises.checking import Check, Hint, run
-from plusx.lab.experiment import Language, Text
+from plusx.lab.experiment import Text
+from plusx.text import Language
 
 EXERCISES = ("pooling", "conv", "block", "resnet")
 
