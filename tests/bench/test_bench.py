@@ -50,7 +50,7 @@ def test_steps_of_a_network(best, monkeypatch) -> None:
     result = bench_steps(("resnet20",), rounds=1)
     assert len(result["rows"]) == len(ways())
     for row in result["rows"]:
-        assert row["images_per_second"] == pytest.approx(4 / row["seconds"][0], rel=0.05)
+        assert row["images_per_second"] == pytest.approx(4 / row["seconds"][0], rel=0.05, abs=0.06)
     assert list(steps_table(result).columns[6].cells) == ["3 MiB"] * len(ways())
     assert draw_steps(result).startswith(b"\x89PNG")
 

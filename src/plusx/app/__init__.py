@@ -1,4 +1,4 @@
-"""The lesson alive in a browser: `plusx app`.
+"""The lesson, live in a browser: `plusx app`.
 
 Pages are rendered here, in Python, and kept alive by one small script. A page is three files of one name: in
 `pages/` a function from the controls' values to what is shown, in `templates/` how it looks, in `texts/` what
