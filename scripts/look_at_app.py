@@ -22,7 +22,7 @@ from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.support.ui import WebDriverWait
 
-from plusx.app.page import ORDER
+from plusx.app.pages import PAGES
 from plusx.environment import processor
 
 ROOT = Path(__file__).parents[1]
@@ -95,7 +95,7 @@ def take_pictures() -> None:
     TARGET.mkdir(parents=True, exist_ok=True)
     with server() as (address, _, _), chromium() as browser:
         for language, theme in (("en", "light"), ("zh", "dark")):
-            for name in ORDER:
+            for name in PAGES:
                 show(browser, f"{address}/{language}/{name}?{STATES[name]}", 1200, 900, theme)
                 save(browser, TARGET / f"{name}-{language}.png")
             show(browser, f"{address}/{language}/convolution?{STATES['convolution']}", 390, 844, theme)
@@ -152,7 +152,8 @@ def measure() -> None:
             tabs = [browser.current_window_handle]
             for number in range(TABS):
                 browser.switch_to.new_window("tab")
-                browser.get(f"{address}/en/{ORDER[number % len(ORDER)]}?{STATES[ORDER[number % len(ORDER)]]}")
+                name = [*PAGES][number % len(PAGES)]
+                browser.get(f"{address}/en/{name}?{STATES[name]}")
                 tabs.append(browser.current_window_handle)
             for tab in tabs[1:]:
                 browser.switch_to.window(tab)

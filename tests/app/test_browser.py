@@ -12,7 +12,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 import plusx
-from plusx.app.page import ORDER
+from plusx.app.pages import PAGES
 from plusx.app.pages.convolution import preset
 from plusx.app.pictures import SHOWN
 from plusx.app.texts import LANGUAGES, Texts
@@ -91,7 +91,7 @@ def tab(chromium: Any, served: Served) -> Tab:
     return Tab(chromium, served)
 
 
-@pytest.mark.parametrize("name", ["", *ORDER])
+@pytest.mark.parametrize("name", ["", *PAGES])
 def test_every_page_fits_in_both_languages_widths_and_themes(tab: Tab, name: str) -> None:
     for language in LANGUAGES:
         for width, theme in ((390, "dark"), (1600, "light")):

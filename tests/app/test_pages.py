@@ -22,9 +22,11 @@ from plusx.app.charts import Line, lines, ticks
 from plusx.app.drawing import PALETTE, signed, tint
 from plusx.app.forms import FieldError, Form
 from plusx.app.networks import Networks
-from plusx.app.page import ORDER, House, digits, parts, whole
+from plusx.app.numbers import digits
+from plusx.app.page import House
 from plusx.app.pages import PAGES, convolution, inside, plus_one, pooling, predict
 from plusx.app.pictures import SHOWN, Shelf
+from plusx.app.render import parts, whole
 from plusx.app.runs import Runs
 from plusx.app.texts import LANGUAGES, Texts
 from plusx.data import sample
@@ -42,7 +44,7 @@ HOUSE = a_house()
 def computed(name: str, query: str, house: House = HOUSE) -> dict[str, Any]:
     page, form, texts = PAGES[name], Form(QueryParams(query)), Texts(name, "en")
     values = page.compute(form, house, texts)
-    return values | page.later(form, house, texts) if page.later else values
+    return values | page.later(values, house, texts) if page.later else values
 
 
 @given(
@@ -253,8 +255,16 @@ def test_own_runs_can_be_chosen_and_broken_ones_are_named(tmp_path: Path) -> Non
             computed("predict", f"network={name}", house)
 
 
-def test_the_pages_are_in_their_order() -> None:
-    assert tuple(PAGES) == ORDER
+def test_what_takes_longer_asks_the_network_for_no_answer_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, answers = [], inside.answers
+
+    def counted(network: torch.nn.Module, x: torch.Tensor) -> list[float]:
+        asked.append(x)
+        return answers(network, x)
+
+    monkeypatch.setattr(inside, "answers", counted)
+    assert "parts" in parts(PAGES["inside"], QueryParams("off_x=block1"), HOUSE, "en")
+    assert len(asked) == 2  # as it is, and without what is off
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -17,9 +17,9 @@ from starlette.datastructures import QueryParams
 from plusx.app.forms import FieldError
 from plusx.app.networks import Networks
 from plusx.app.page import House
-from plusx.app.page import whole as whole_page
 from plusx.app.pages import training
 from plusx.app.pictures import Shelf
+from plusx.app.render import whole as whole_page
 from plusx.app.runs import Runs
 from plusx.app.texts import Texts
 from tests.app.conftest import Served

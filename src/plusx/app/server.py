@@ -1,4 +1,4 @@
-"""The addresses: /en/convolution is a page, /en/convolution/parts its parts as JSON; see `plusx.app.page`."""
+"""The addresses: /en/convolution is a page, /en/convolution/parts its parts as JSON; `render` makes both."""
 
 import threading
 from collections.abc import Callable
@@ -20,9 +20,10 @@ from starlette.staticfiles import StaticFiles
 from plusx.app.forms import FieldError, Form
 from plusx.app.guard import Guard
 from plusx.app.networks import Networks
-from plusx.app.page import House, Page, parts, templates, whole
+from plusx.app.page import House, Page
 from plusx.app.pages import PAGES, predict, training
 from plusx.app.pictures import SHOWN, Shelf, thumbnail
+from plusx.app.render import parts, templates, whole
 from plusx.app.runs import Runs
 from plusx.app.texts import Texts, preferred
 from plusx.text import LANGUAGES, Language

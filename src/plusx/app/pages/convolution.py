@@ -172,7 +172,6 @@ def compute(form: Form, house: House, texts: Texts) -> dict[str, Any]:
     return {
         "choice": choice,
         "kernels": KERNELS,
-        "networks": [(name, name) for name in house.networks.names()],
         "LARGEST_K": LARGEST_K,
         "edges": sides,
         "covered": covered,

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from plusx import ops
 from plusx.app import drawing
 from plusx.app.forms import FieldError, Form
-from plusx.app.page import House, Page, percent
+from plusx.app.numbers import percent
+from plusx.app.page import House, Page
 from plusx.app.texts import Texts
 from plusx.errors import UserError
 from plusx.explain import StageMaps, grad_cam, panels, stage_maps
@@ -79,7 +80,6 @@ def compute(form: Form, house: House, texts: Texts) -> dict[str, Any]:
     return {
         "picture": picture,
         "network": network,
-        "networks": [(name, name) for name in house.networks.names()],
         "card": card,
         "blocks": names,
         "off_x": off_x,
@@ -100,9 +100,8 @@ def compute(form: Form, house: House, texts: Texts) -> dict[str, Any]:
     }
 
 
-def later(form: Form, house: House, texts: Texts) -> dict[str, Any]:
+def later(said: dict[str, Any], house: House, texts: Texts) -> dict[str, Any]:
     """Grad-CAM, the maps of every stage, and the chosen unit."""
-    said = compute(form, house, texts)
     pixels = house.shelf.pixels(said["picture"], said["size"])
     with house.networks.borrowed(said["network"]) as classifier:
         inner, card = classifier.network, classifier.card

@@ -85,7 +85,6 @@ def compute(form: Form, house: House, texts: Texts) -> dict[str, Any]:
         "setting": form.choice("setting", SETTINGS),
         "settings": [(name, texts[f"setting_{name}"]) for name in SETTINGS],
         "network": network,
-        "networks": [(name, name) for name in house.networks.names()],
         "picture": picture,
         "blocks": blocks,
         "ratios": [(name, f / x if x else 0.0, f"{f / x:.2f}" if x else "–") for name, f, x in blocks],
@@ -110,9 +109,9 @@ def _errors(result: dict[str, Any], texts: Texts) -> list[tuple[str, list[Line]]
     return panels
 
 
-def later(form: Form, house: House, texts: Texts) -> dict[str, Any]:
+def later(said: dict[str, Any], house: House, texts: Texts) -> dict[str, Any]:
     """The gradients, which take a second or a few."""
-    depth, setting = form.choice("depth", DEPTHS, "56"), form.choice("setting", SETTINGS)
+    depth, setting = said["depth"], said["setting"]
     plain, residual = gradients(f"plain{depth}", setting), gradients(f"resnet{depth}", setting)
     return {
         "gradient_lines": [

@@ -10,7 +10,8 @@ from torch import Tensor
 from plusx import ops
 from plusx.app import drawing
 from plusx.app.forms import FieldError, Form
-from plusx.app.page import House, Page, percent
+from plusx.app.numbers import percent
+from plusx.app.page import House, Page
 from plusx.app.texts import Texts
 from plusx.lab.translation import shifted
 

@@ -4,7 +4,8 @@ from typing import Any
 
 from plusx.app import drawing
 from plusx.app.forms import Form
-from plusx.app.page import House, Page, percent
+from plusx.app.numbers import percent
+from plusx.app.page import House, Page
 from plusx.app.texts import Texts
 from plusx.inference import Answer
 from plusx.models import Card
@@ -28,7 +29,6 @@ def compute(form: Form, house: House, texts: Texts) -> dict[str, Any]:
     likeliest = list(found.probabilities.items())[:SHOWN]
     return {
         "network": network,
-        "networks": [(name, name) for name in house.networks.names()],
         "picture": picture,
         "card": card,
         "found": found,
