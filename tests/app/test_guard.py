@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from plusx.app.guard import MOST_BODY
+from plusx.app.pages import pooling
 from plusx.app.serve import Settings, serve
 from plusx.errors import UserError
 from tests.app.conftest import Served
@@ -75,6 +76,28 @@ def test_the_token_becomes_a_cookie_and_leaves_the_address(locked: Served) -> No
     assert "samesite=strict" in cookie.lower()
     opened = locked.ask("/en/", Cookie=cookie.split(";")[0], Host="lab.example")
     assert opened.status == 200
+
+
+def test_every_answer_has_the_headers(
+    served: Served, locked: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("on purpose")
+
+    monkeypatch.setattr(pooling, "picture", fail)
+    replies = {
+        200: served.ask("/en/"),
+        303: locked.ask(f"/?token={TOKEN}"),
+        403: served.ask("/en/", Host="evil.example"),
+        404: served.ask("/en/nothing"),
+        413: served.ask("/en/upload", "POST", b"", Origin=served.address, Content_Length=str(MOST_BODY + 1)),
+        500: served.ask("/en/pooling/parts"),
+    }
+    for status, reply in replies.items():
+        assert reply.status == status
+        assert reply.headers["x-content-type-options"] == "nosniff"
+        assert reply.headers["content-security-policy"].startswith("default-src 'none'")
+        assert reply.headers["cache-control"] == "no-store"
 
 
 def test_pages_may_load_from_here_alone(served: Served) -> None:

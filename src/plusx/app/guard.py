@@ -7,6 +7,7 @@
 - What changes something is taken only from pages of this server: another site can make a browser send a
   form here, but not under our origin.
 - A body is cut off where the limit is reached, whatever length was announced.
+- Every answer has the same headers, refusals and failures too.
 """
 
 import hmac
@@ -15,7 +16,7 @@ from ipaddress import ip_address
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from plusx.app.pictures import MOST_BYTES
@@ -70,10 +71,6 @@ class Guard:
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
             return
-        refusal = self._refusal(scope)
-        if refusal is not None:
-            await refusal(scope, receive, send)
-            return
         started, taken = False, 0
 
         async def limited() -> Message:
@@ -94,11 +91,21 @@ class Guard:
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
+        refusal = self._refusal(scope)
+        if refusal is not None:
+            await refusal(scope, receive, headed)
+            return
         try:
             await self._app(scope, limited, headed)
         except TooLarge:
             if not started:
-                await PlainTextResponse("too large", 413, {"Connection": "close"})(scope, receive, send)
+                await PlainTextResponse("too large", 413, {"Connection": "close"})(scope, receive, headed)
+        except Exception:
+            # Starlette would answer outside of every middleware, without our headers. The traceback goes on,
+            # to the server's terminal.
+            if not started:
+                await JSONResponse({"faults": {"page": "500"}}, 500)(scope, receive, headed)
+            raise
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
@@ -133,7 +140,7 @@ class Guard:
         assert self._token is not None
         # One slash: two would lead to another host.
         address = "/" + str(scope["path"]).lstrip("/") + ("?" + urlencode(rest) if rest else "")
-        response = RedirectResponse(address, 303, dict(HEADERS))
+        response = RedirectResponse(address, 303)
         response.set_cookie(COOKIE, self._token, httponly=True, samesite="strict")
         return response
 

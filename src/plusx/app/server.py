@@ -151,7 +151,7 @@ def build(
     return Starlette(
         routes=routes,
         middleware=[Middleware(Guard, token=token)],
-        exception_handlers={404: _missing, Exception: _failed},
+        exception_handlers={404: _missing},
     )
 
 
@@ -163,11 +163,6 @@ def _home(language: Language) -> str:
 
 def _missing(request: Request, _: Exception) -> Response:
     return HTMLResponse('<p>404 · <a href="/">plusx</a></p>', 404)
-
-
-def _failed(request: Request, _: Exception) -> Response:
-    """A page that failed says so; the server's terminal has the traceback, and the others go on."""
-    return JSONResponse({"faults": {"page": "500"}}, 500)
 
 
 def _warm(house: House) -> None:
