@@ -1,6 +1,10 @@
-"""Text from strangers made harmless: names of files may hold what a terminal takes for a command."""
+"""Text for readers: shares and times, and names from strangers made harmless.
+
+Names of files may hold what a terminal takes for a command.
+"""
 
 import json
+import math
 import re
 from typing import Any, Literal, get_args
 
@@ -40,6 +44,28 @@ def is_visible(text: str) -> bool:
     (True, False, False)
     """
     return bool(text.strip()) and visible(text) == text
+
+
+def percent(share: float | None, digits: int = 2) -> str:
+    """A share of one in percent with so many decimals, a dash for none.
+
+    >>> percent(0.9312), percent(0.9312, 1), percent(None)
+    ('93.12 %', '93.1 %', '–')
+    """
+    return "–" if share is None else f"{100 * share:.{digits}f} %"
+
+
+def clock(seconds: float) -> str:
+    """Minutes and seconds, hours where needed; none of less than nothing, whatever the clock did.
+
+    >>> clock(75), clock(3_700), clock(-5), clock(math.inf)
+    ('1:15', '1:01:40', '0:00', '–')
+    """
+    if not math.isfinite(seconds):
+        return "–"
+    minutes, rest = divmod(round(max(seconds, 0.0)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def from_json(text: str) -> Any:

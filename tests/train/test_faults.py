@@ -22,8 +22,8 @@ from plusx.commands.train import train
 from plusx.errors import UserError
 from plusx.files import write_whole
 from plusx.models import load
+from plusx.text import clock
 from plusx.train import Interrupted, claim, locked
-from plusx.train.display import clock
 from plusx.train.measuring import Measure
 from plusx.train.recipe import Recipe, to_toml
 

@@ -19,8 +19,7 @@ from plusx.environment import environment
 from plusx.errors import UserError
 from plusx.files import write_whole
 from plusx.models.weights import WEIGHTS_FILE
-from plusx.text import json_text, shown
-from plusx.train.display import clock
+from plusx.text import clock, json_text, percent, shown
 
 if TYPE_CHECKING:
     from plusx.report.comparison import Comparison
@@ -116,9 +115,9 @@ def _runs(of: "Comparison") -> Table:
             of.labels[run.name],
             shown(run.name),
             str(result["seed"]),
-            f"{100 * run.accuracy:.2f} %",
+            percent(run.accuracy),
             f"{low:.1f} … {high:.1f} %",
-            "–" if views is None else f"{100 * views:.2f} %",
+            percent(views),
             clock(result["seconds"]["train"]),
             f"{result['images_per_second']:,.0f}",
         )

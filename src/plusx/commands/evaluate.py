@@ -15,7 +15,7 @@ from plusx.device import resolve_device, resolve_precision
 from plusx.environment import environment
 from plusx.files import write_whole
 from plusx.inference import accuracy_under_corruptions
-from plusx.text import json_text, shown, visible
+from plusx.text import json_text, percent, shown, visible
 
 if TYPE_CHECKING:
     from plusx.report.evaluation import Evaluation
@@ -100,7 +100,7 @@ def _whole(of: "Evaluation", views: str) -> Table:
     }
     for name, (share, note) in rows.items():
         if share is not None:
-            table.add_row(name, f"{100 * share:.2f} %", note)
+            table.add_row(name, percent(share), note)
     return table
 
 
@@ -110,9 +110,7 @@ def _classes(of: "Evaluation") -> Table:
         table.add_column(column, justify="left" if column == "class" else "right")
     for name, measures in of.measures.items():
         shares = (measures.precision, measures.recall, measures.f1)
-        # A share that is not equal to itself is NaN: the class was never answered.
-        cells = ("–" if share != share else f"{100 * share:.1f} %" for share in shares)
-        table.add_row(shown(name), f"{measures.pictures:,}", *cells)
+        table.add_row(shown(name), f"{measures.pictures:,}", *(percent(share, 1) for share in shares))
     return table
 
 
@@ -124,7 +122,7 @@ def _mistakes(of: "Evaluation") -> Table:
     table.add_column("truth")
     for mistake in of.summary.mistakes[:MISTAKES_LISTED]:
         picture = of.paths[mistake.index] if of.paths else f"test picture {mistake.index}"
-        sure = f"{100 * mistake.confidence:.1f} %"
+        sure = percent(mistake.confidence, 1)
         table.add_row(shown(picture), shown(mistake.predicted), sure, shown(mistake.true))
     return table
 
@@ -137,5 +135,5 @@ def _corruptions(of: "Evaluation") -> Table:
     for strength in range(1, 6):
         table.add_column(str(strength), justify="right")
     for kind, accuracies in (of.corruptions or {}).items():
-        table.add_row(words(kind), *(f"{100 * accuracy:.1f} %" for accuracy in accuracies))
+        table.add_row(words(kind), *(percent(accuracy, 1) for accuracy in accuracies))
     return table

@@ -14,7 +14,7 @@ from plusx.commands.predict import weights_first
 from plusx.console import counting, say
 from plusx.device import resolve_device
 from plusx.errors import UserError
-from plusx.text import json_text, shown
+from plusx.text import json_text, percent, shown
 
 
 def explain(
@@ -80,7 +80,7 @@ def explain(
         table.add_row(
             shown(str(path)),
             shown(answer.name) + (" [yellow]?[/yellow]" if answer.doubtful else ""),
-            f"{100 * answer.probability:.1f} %",
+            percent(answer.probability, 1),
             shown(explanation.class_name),
             shown(str(written[path])),
         )

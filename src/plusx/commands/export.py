@@ -17,7 +17,7 @@ from plusx.errors import UserError
 from plusx.files import write_whole
 from plusx.inference import Classifier, predict, score
 from plusx.models import PRETRAINED, comes_with_plusx
-from plusx.text import json_text
+from plusx.text import json_text, percent
 
 CALIBRATION = 500  # training pictures; more change nothing that can be measured
 ENDINGS = {"onnx": (".onnx",), "torch": (".safetensors", ".pth"), "card": (".md",)}
@@ -130,6 +130,7 @@ def _onnx(
 
     images = classifier.read(dataset.test_images)
     found = to_onnx(classifier, path, uint8=uint8, calibration=calibration, check_on=images)
+    accuracy, original = (score(answers, labels)[1] for answers in (found.probabilities, found.original))
     result = {
         "input": layout(classifier, uint8),
         "numbers": "float32" if calibration is None else "int8",
@@ -138,15 +139,15 @@ def _onnx(
         "pictures": len(labels),
         "largest_difference": found.largest_difference,
         "same_answers": found.same_answers,
-        "accuracy": score(found.probabilities, labels)[1],
-        "network_accuracy": score(found.original, labels)[1],
+        "accuracy": accuracy,
+        "network_accuracy": original,
     }
     same = round(found.same_answers * len(labels))
     return result, [
         f"pictures: {result['input']}; probabilities: float32 (N, {len(classifier.card.classes)})",
         f"checked in onnxruntime on {len(labels):,} test pictures of {dataset.name}: "
         f"same answer on {same:,}, probabilities differ by {found.largest_difference:.2g} at most",
-        f"accuracy {100 * result['accuracy']:.2f} %, the network's {100 * result['network_accuracy']:.2f} %",
+        f"accuracy {percent(accuracy)}, the network's {percent(original)}",
     ]
 
 
@@ -182,4 +183,4 @@ def _card(
     write_whole(path, text)
     accuracy = score(answers, labels)[1]
     result = {"data": dataset.name, "pictures": len(labels), "accuracy": accuracy}
-    return result, [f"accuracy {100 * accuracy:.2f} % on {len(labels):,} test pictures of {dataset.name}"]
+    return result, [f"accuracy {percent(accuracy)} on {len(labels):,} test pictures of {dataset.name}"]

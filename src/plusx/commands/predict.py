@@ -12,7 +12,7 @@ from plusx.commands.options import DeviceOption, Json
 from plusx.device import resolve_device
 from plusx.errors import UserError
 from plusx.models import PRETRAINED
-from plusx.text import json_text, shown
+from plusx.text import json_text, percent, shown
 
 
 def predict(
@@ -51,12 +51,12 @@ def predict(
     table.add_column("then")
     for path, answer in zip(pictures, answers, strict=True):
         others = list(answer.probabilities.items())[1:3]
-        then = ", ".join(f"{other} {100 * less:.1f} %" for other, less in others)
+        then = ", ".join(f"{other} {percent(less, 1)}" for other, less in others)
         mark = " [yellow]?[/yellow]" if answer.doubtful else ""
         table.add_row(
             shown(str(path)),
             shown(answer.name) + mark,
-            f"{100 * answer.probability:.1f} %",
+            percent(answer.probability, 1),
             shown(then),
         )
     console = Console()

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 from plusx.explain.explanation import Explanation
 from plusx.explain.features import StageMaps
+from plusx.text import percent
 
 OTHERS_SHOWN = 3
 DOUBT = "Looks like none of the classes."
@@ -16,19 +17,10 @@ class Caption(NamedTuple):
     how: str
 
 
-def percent(share: float) -> str:
-    """A probability as `plusx predict` writes it.
-
-    >>> percent(0.9732)
-    '97.3 %'
-    """
-    return f"{100 * share:.1f} %"
-
-
 def answer(explanation: Explanation) -> str:
     """The likeliest class, with a question mark if it is doubtful, and how likely it is."""
     mark = "?" if explanation.answer.doubtful else ""
-    return f"{explanation.answer.name}{mark} {percent(explanation.answer.probability)}"
+    return f"{explanation.answer.name}{mark} {percent(explanation.answer.probability, 1)}"
 
 
 def remark(explanation: Explanation) -> str:
@@ -37,9 +29,9 @@ def remark(explanation: Explanation) -> str:
     parts = [DOUBT] if explanation.answer.doubtful else []
     if explanation.class_name != explanation.answer.name:
         share = explanation.answer.probabilities[explanation.class_name]
-        parts.append(f"Explained: {explanation.class_name}, {percent(share)}.")
+        parts.append(f"Explained: {explanation.class_name}, {percent(share, 1)}.")
     if rest:
-        parts.append("Then " + ", ".join(f"{name} {percent(share)}" for name, share in rest) + ".")
+        parts.append("Then " + ", ".join(f"{name} {percent(share, 1)}" for name, share in rest) + ".")
     return " ".join(parts)
 
 

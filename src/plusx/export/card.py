@@ -6,7 +6,6 @@ Markdown under a YAML header with the fields that the Hugging Face hub reads, fr
 import json
 from dataclasses import dataclass
 from functools import cache
-from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy as np
 
 from plusx.errors import UserError
 from plusx.inference import Classifier, score
-from plusx.text import from_json
+from plusx.text import from_json, percent
 from plusx.train import load_recipe, record_of
 from plusx.train.recipe import Data
 
@@ -152,7 +151,7 @@ def _template() -> jinja2.Template:
         undefined=jinja2.StrictUndefined,
         autoescape=False,  # Markdown; `cell` and `text` keep names from breaking it
     )
-    environment.filters |= {"yaml": _yaml, "text": _text, "cell": _cell, "percent": _percent}
+    environment.filters |= {"yaml": _yaml, "text": _text, "cell": _cell, "percent": percent}
     return environment.get_template("model_card.md.jinja")
 
 
@@ -169,7 +168,3 @@ def _text(value: str) -> str:
 def _cell(value: str) -> str:
     """A cell of a Markdown table."""
     return _text(value).replace("\\", "\\\\").replace("|", "\\|")
-
-
-def _percent(share: float, digits: int = 2) -> str:
-    return "–" if isnan(share) else f"{100 * share:.{digits}f} %"

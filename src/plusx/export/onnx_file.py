@@ -10,6 +10,7 @@ from plusx.export.quantise import quantise
 from plusx.export.session import Agreement, compare
 from plusx.files import write_whole
 from plusx.inference import Classifier
+from plusx.text import percent
 
 TOLERANCE = 1e-3
 """Largest difference of a probability that float32 may make; it is mostly below a hundredth of this."""
@@ -73,8 +74,8 @@ def to_onnx(
 def _refuse_other_answers(agreement: Agreement, path: Path | str, *, int8: bool) -> None:
     if int8 and agreement.same_answers < SAME_ANSWERS:
         raise UserError(
-            f"{path} is not written: in int8 only {100 * agreement.same_answers:.1f} % of the answers stay, "
-            f"and {100 * SAME_ANSWERS:.0f} % have to; leave out --int8"
+            f"{path} is not written: in int8 only {percent(agreement.same_answers, 1)} of the answers stay, "
+            f"and {percent(SAME_ANSWERS, 0)} have to; leave out --int8"
         )
     if not int8 and not agreement.largest_difference <= TOLERANCE:
         raise UserError(

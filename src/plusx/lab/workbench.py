@@ -18,8 +18,8 @@ from plusx.data import Dataset, load
 from plusx.inference import predict, score
 from plusx.models import create_model
 from plusx.models import load as load_weights
+from plusx.text import clock, percent
 from plusx.train import Display, Recipe, Trainer, claim, load_recipe, locked
-from plusx.train.display import clock, percent
 
 RECIPE = str(Path(__file__).parent / "lab.toml")
 

@@ -117,7 +117,7 @@ def to_json(of: Evaluation) -> dict[str, Any]:
         "top5_accuracy": of.top5,
         "calibration_error": of.calibration_error,
         "by_class": {name: measures.recall for name, measures in of.measures.items()},
-        "classes": {name: _without_nan(measures._asdict()) for name, measures in of.measures.items()},
+        "classes": {name: measures._asdict() for name, measures in of.measures.items()},
         "confusion": {"classes": of.summary.classes, "counts": of.summary.confusion.tolist()},
         "reliability": [_without_nan(filled._asdict()) for filled in of.reliability],
         "mistakes": [
@@ -141,5 +141,5 @@ def to_json(of: Evaluation) -> dict[str, Any]:
 
 
 def _without_nan(values: dict[str, float]) -> dict[str, float | None]:
-    """JSON has no NaN: where there was nothing to divide by stands null."""
+    """JSON has no NaN: the means of an empty bin are null."""
     return {key: None if isnan(value) else value for key, value in values.items()}

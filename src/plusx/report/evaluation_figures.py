@@ -11,6 +11,7 @@ from plusx.report.figures import label_ends, title
 from plusx.report.intervals import wilson_interval
 from plusx.report.measures import Bin
 from plusx.report.style import WIDTH, Theme, applied, padded, to_png
+from plusx.text import percent
 
 _PERCENT = PercentFormatter(1.0, decimals=0, symbol=" %")
 _THOUSANDS = FuncFormatter(lambda value, _: f"{value:,.0f}".replace(",", "\u202f"))
@@ -55,7 +56,7 @@ def draw_corruptions(accuracy: float, corrupted: Mapping[str, Sequence[float]], 
         ends = []
         for (kind, accuracies), colour in zip(corrupted.items(), theme.series, strict=False):
             axes.plot(range(len(accuracies) + 1), [accuracy, *accuracies], color=colour, marker="o")
-            ends.append((accuracies[-1], f"{words(kind)} {100 * accuracies[-1]:.1f} %", colour))
+            ends.append((accuracies[-1], f"{words(kind)} {percent(accuracies[-1], 1)}", colour))
         axes.set_xlim(-0.1, 5.1)
         axes.set_ylim(0, 1.02)
         axes.set_xticks(range(6), ["none", *map(str, range(1, 6))])

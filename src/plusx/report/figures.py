@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from plusx.report.run_files import RunFiles
 from plusx.report.style import DPI, WIDTH, Theme, applied, padded, shorten, to_png
 from plusx.report.summary import Mistake, Summary
+from plusx.text import percent
 
 _CELL_TEXT_UP_TO = 20
 """Classes above which a cell of the confusion matrix is too small for a number."""
@@ -161,7 +162,7 @@ def _mistakes_title(summary: Summary) -> str:
 def _draw_mistake(axes: Axes, mistake: Mistake, picture: np.ndarray, theme: Theme) -> None:
     axes.imshow(picture, interpolation="nearest")
     axes.set_axis_off()
-    answer = f"{shorten(mistake.predicted, 12)} {100 * mistake.confidence:.0f} %"
+    answer = f"{shorten(mistake.predicted, 12)} {percent(mistake.confidence, 0)}"
     place: dict[str, Any] = {"transform": axes.transAxes, "va": "top", "fontsize": 8}
     axes.text(0, -0.05, answer, weight="bold", color=theme.train, **place)
     axes.text(0, -0.18, f"true: {shorten(mistake.true, 14)}", color=theme.ink, **place)

@@ -8,14 +8,14 @@ BINS = 15  # of confidence, as in Guo et al. 2017
 
 
 class ClassMeasures(NamedTuple):
-    """How one class fared; each share is 0…1, and NaN where there is nothing to divide by."""
+    """How one class fared; each share is 0…1, and None where there is nothing to divide by."""
 
     pictures: int
-    precision: float
+    precision: float | None
     """Of the pictures that were given this name, how many deserve it."""
-    recall: float
+    recall: float | None
     """Of the pictures of this class, how many were given its name: the accuracy of the class."""
-    f1: float
+    f1: float | None
     """The harmonic mean of the two."""
 
 
@@ -33,8 +33,8 @@ def by_class(confusion: np.ndarray) -> list[ClassMeasures]:
     ]
 
 
-def _share(part: float, whole: float) -> float:
-    return float(part / whole) if whole else float("nan")
+def _share(part: float, whole: float) -> float | None:
+    return float(part / whole) if whole else None
 
 
 def top(labels: np.ndarray, probabilities: np.ndarray, count: int) -> float:
@@ -76,9 +76,11 @@ def reliability(labels: np.ndarray, probabilities: np.ndarray) -> list[Bin]:
     counts, sure, hits = (
         np.bincount(bins, weights, minlength=BINS) for weights in (None, confidence, right.astype(float))
     )
+    with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: no answer of this confidence
+        means = zip(sure / counts, hits / counts, strict=True)
     return [
-        Bin(i / BINS, (i + 1) / BINS, int(counts[i]), _share(sure[i], counts[i]), _share(hits[i], counts[i]))
-        for i in range(BINS)
+        Bin(i / BINS, (i + 1) / BINS, int(counts[i]), float(mean_sure), float(mean_right))
+        for i, (mean_sure, mean_right) in enumerate(means)
     ]
 
 

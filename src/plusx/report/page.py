@@ -12,6 +12,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 import plusx
+from plusx import text
 from plusx.report.intervals import wilson_interval
 from plusx.report.run_files import RunFiles
 from plusx.report.summary import Summary
@@ -95,12 +96,12 @@ def inline_svg(svg: str) -> Markup:
 
 
 def percent(share: float | None) -> str:
-    """A share of one in percent, a dash for none.
+    """As `plusx.text.percent`, with a space at which no line ends.
 
     >>> percent(0.9341), percent(None)
     ('93.41\\xa0%', '–')
     """
-    return "–" if share is None else f"{100 * share:.2f}\u00a0%"
+    return text.percent(share).replace(" ", "\u00a0")
 
 
 def count(number: float) -> str:
@@ -165,7 +166,7 @@ def _describe_mistakes(summary: Summary) -> str:
     if not summary.mistakes:
         return "No mistakes to show."
     listed = (
-        f"{mistake.true} taken for {mistake.predicted} ({100 * mistake.confidence:.0f} %)"
+        f"{mistake.true} taken for {mistake.predicted} ({text.percent(mistake.confidence, 0)})"
         for mistake in summary.mistakes
     )
     return f"Pictures named wrong, the surest first: {'; '.join(listed)}."

@@ -1,7 +1,6 @@
 """What a person sees of a run: a live screen on a terminal, plain lines elsewhere, nothing if asked."""
 
 import io
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -14,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from plusx.console import redraws, say
-from plusx.text import visible
+from plusx.text import clock, percent, visible
 from plusx.train.journal import EpochRecord
 from plusx.train.recipe import Recipe
 
@@ -27,28 +26,6 @@ def choose_mode(console: Console, quiet: bool) -> Mode:
     if quiet:
         return "quiet"
     return "live" if redraws(console) else "plain"
-
-
-def clock(seconds: float) -> str:
-    """Minutes and seconds, hours where needed; none of less than nothing, whatever the clock did.
-
-    >>> clock(75), clock(3_700), clock(-5), clock(math.inf)
-    ('1:15', '1:01:40', '0:00', '–')
-    """
-    if not math.isfinite(seconds):
-        return "–"
-    minutes, rest = divmod(round(max(seconds, 0.0)), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
-def percent(value: float | None) -> str:
-    """A share as a percentage with two decimals, or a dash.
-
-    >>> percent(0.9312), percent(None)
-    ('93.12 %', '–')
-    """
-    return "–" if value is None else f"{100 * value:.2f} %"
 
 
 @dataclass
@@ -111,14 +88,14 @@ class Display:
             self.epoch_task,
             completed=in_epoch,
             description=f"epoch {(step - 1) // self.steps_per_epoch + 1}",
-            note=f"loss {loss:.3f}  accuracy {100 * accuracy:.1f} %",
+            note=f"loss {loss:.3f}  accuracy {percent(accuracy, 1)}",
         )
         note = f"{rate:,.0f} images/s  ETA {clock(seconds_left)}"
         self.bars.update(self.run_task, completed=step, note=note)
         reached = (step - 1) // self.steps_per_epoch, in_epoch // max(1, self.steps_per_epoch // 4)
         news, self.told = reached > self.told and reached[1] > 0, reached
         if self.mode == "plain" and news and in_epoch < self.steps_per_epoch:
-            self.say(f"  step {step}/{self.steps}  loss {loss:.3f}  accuracy {100 * accuracy:.1f} %  {note}")
+            self.say(f"  step {step}/{self.steps}  loss {loss:.3f}  accuracy {percent(accuracy, 1)}  {note}")
 
     def epoch(self, record: EpochRecord) -> None:
         """After an epoch's evaluation."""

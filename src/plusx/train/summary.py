@@ -8,8 +8,8 @@ from torch import nn
 
 import plusx
 from plusx.device import peak_memory_bytes
+from plusx.text import clock, percent
 from plusx.train.checkpoint import Position
-from plusx.train.display import clock, percent
 from plusx.train.journal import EpochRecord
 from plusx.train.recipe import Recipe
 
