@@ -109,10 +109,11 @@ def test_the_page_is_one_file_that_loads_nothing(explanation, classifier) -> Non
     assert page.count("<svg") == 3 + 4 * 7
     assert page.count("<rect") == 4 * 2
     assert all(
-        address.startswith("data:image/png;base64,") for address in re.findall(r'href="([^"]+)"', page)[1:]
+        address.startswith("data:image/png;base64,") for address in re.findall(r'href="([^#"]+)"', page)[1:]
     )
     top, left, bottom, right = explanation.stages[1].unit.field
     assert f'<rect x="{left}" y="{top}" width="{right - left}" height="{bottom - top}"/>' in page
+    assert page.index('href="#main">Skip to the results') < page.index('<main id="main"')
 
 
 def test_files_get_names_of_their_own(explanation, classifier, tmp_path: Path) -> None:
