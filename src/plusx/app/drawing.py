@@ -1,11 +1,10 @@
 """Arrays as pictures: PNG in an address of its own, drawn without matplotlib, in a millisecond."""
 
-import base64
-import io
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from plusx.report.html import picture_uri
 
 NEGATIVE, ZERO, POSITIVE = (0xB3, 0x47, 0x00), (0xFF, 0xFF, 0xFF), (0x00, 0x5A, 0x96)
 """Orange below zero, white, blue above: told apart by all kinds of colour vision."""
@@ -23,16 +22,9 @@ def _palette() -> list[int]:
 PALETTE = _palette()
 
 
-def data_uri(image: Image.Image) -> str:
-    """The picture as a PNG inside an address."""
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=1)
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def photo(pixels: NDArray[np.uint8]) -> str:
-    """uint8 (H, W, 3) or (H, W) as it is."""
-    return data_uri(Image.fromarray(pixels))
+def photo(picture: NDArray[np.uint8] | Image.Image) -> str:
+    """uint8 (H, W, 3) or (H, W), or a picture of Pillow's, as it is."""
+    return picture_uri(picture, compress_level=1)
 
 
 def grey(values: NDArray[np.floating], low: float = 0.0, high: float = 1.0) -> str:
@@ -52,7 +44,7 @@ def signed(values: NDArray[np.floating], largest: float | None = None) -> str:
     levels = (128 + 127 * (array / max(largest, 1e-12)).clip(-1, 1)).round().astype(np.uint8)
     image = Image.fromarray(levels)
     image.putpalette(PALETTE)
-    return data_uri(image)
+    return photo(image)
 
 
 def tint(value: float, largest: float) -> str:

@@ -19,7 +19,7 @@ from plusx.app.page import House, Page
 from plusx.app.pages import PAGES
 from plusx.app.pictures import SHOWN
 from plusx.app.texts import Texts
-from plusx.report.page import environment
+from plusx.report.html import environment
 from plusx.text import Language
 
 

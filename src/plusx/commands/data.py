@@ -60,7 +60,7 @@ def inspect(
     as_json: Json = False,
 ) -> None:
     """Say what is in a folder of pictures before anything is trained: counts, sizes, problems."""
-    from plusx.report.inspection import render_inspection, size_range
+    from plusx.report.inspection_page import render_inspection, size_range
 
     dataset = data_room.load_folder(folder)
     record, sizes = dataset.record, size_range(dataset)

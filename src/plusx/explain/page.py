@@ -1,19 +1,16 @@
 """Explanations of several pictures as one page that loads nothing and runs no script."""
 
-import io
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
 
-import plusx
 from plusx.explain import wording
 from plusx.explain.explanation import Explanation
 from plusx.explain.features import StageMaps
 from plusx.explain.panels import OUTLINE, feature_maps, heat, seen, signed
 from plusx.models import Box, Card
-from plusx.report.page import data_uri, environment
+from plusx.report.html import fill, picture_uri
 
 
 class Panel(NamedTuple):
@@ -33,15 +30,13 @@ def render_page(explanations: Mapping[str, Explanation], card: Card) -> str:
         explanations: by the name of the picture.
         card: of the network.
     """
-    return (
-        environment("plusx.explain", "plusx.report")
-        .get_template("explanations.html.jinja")
-        .render(
-            card=card,
-            outline=OUTLINE,
-            version=plusx.__version__,
-            pictures=[_picture(name, explanation) for name, explanation in explanations.items()],
-        )
+    return fill(
+        "explanations.html.jinja",
+        "plusx.explain",
+        "plusx.report",
+        card=card,
+        outline=OUTLINE,
+        pictures=[_picture(name, explanation) for name, explanation in explanations.items()],
     )
 
 
@@ -79,7 +74,5 @@ def _stage_panels(explanation: Explanation, maps: StageMaps) -> list[Panel]:
 
 
 def _panel(array: np.ndarray, alternative: str, box: Box | None = None) -> Panel:
-    file = io.BytesIO()
-    Image.fromarray(array).save(file, "PNG")
     height, width = array.shape[:2]
-    return Panel(data_uri(file.getvalue()), height, width, alternative, box)
+    return Panel(picture_uri(array), height, width, alternative, box)

@@ -7,8 +7,8 @@ import numpy as np
 
 from plusx.files import write_all
 from plusx.report.figures import draw_confusion, draw_curves, draw_mistakes
-from plusx.report.page import render_page
 from plusx.report.run_files import read_files
+from plusx.report.run_page import render_page
 from plusx.report.style import DARK, LIGHT
 from plusx.report.summary import summarise
 

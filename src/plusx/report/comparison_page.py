@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from plusx.report.comparison import Comparison
 from plusx.report.figures import title
 from plusx.report.finished import Run
-from plusx.report.page import data_uri, fill, percent
+from plusx.report.html import data_uri, fill, percent
 from plusx.report.style import DARK, LIGHT, WIDTH, Theme, applied, padded, shorten, to_png
 from plusx.text import visible
 

@@ -1,16 +1,14 @@
 """The page of `plusx evaluate`: all that was measured, on one page that loads nothing."""
 
-import io
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from plusx.report.evaluation import Evaluation
 from plusx.report.evaluation_figures import draw_corruptions, draw_reliability, words
-from plusx.report.figures import draw_confusion
-from plusx.report.page import count, data_uri, describe_confusion, fill, percent
+from plusx.report.figures import describe_confusion, draw_confusion
+from plusx.report.html import count, data_uri, fill, percent, picture_uri
 from plusx.report.style import DARK, LIGHT, Theme
 
 
@@ -49,10 +47,8 @@ def _figures(of: Evaluation, theme: Theme) -> dict[str, str]:
 
 def _mistake(of: Evaluation, number: int, pictures: np.ndarray) -> dict[str, Any]:
     mistake = of.summary.mistakes[number]
-    file = io.BytesIO()
-    Image.fromarray(pictures[mistake.index]).save(file, "PNG")
     return {
-        "address": data_uri(file.getvalue()),
+        "address": picture_uri(pictures[mistake.index]),
         "predicted": mistake.predicted,
         "true": mistake.true,
         "confidence": mistake.confidence,

@@ -132,6 +132,17 @@ def _write_cells(axes: Axes, shares: np.ndarray, size: float, theme: Theme) -> N
 _SIDE, _GAP, _CAPTION, _HEADER, _MARGIN, _COLUMNS = 224, 40, 86, 120, 40, 5
 
 
+def describe_confusion(summary: Summary) -> str:
+    """The confusion matrix in a sentence, for those who don't see it."""
+    worst = max(summary.class_rows, key=lambda row: row.confused)
+    if worst.confused_with is None:
+        return f"Confusion matrix of {len(summary.classes)} classes without a mistake."
+    return (
+        f"Confusion matrix of {len(summary.classes)} classes. The most frequent mistake: {worst.name} "
+        f"taken for {worst.confused_with}, {worst.confused} of {worst.total} pictures."
+    )
+
+
 def draw_mistakes(summary: Summary, pictures: np.ndarray, theme: Theme) -> bytes:
     """The most confident wrong answers: the picture, the answer with its confidence, the true class."""
     shown = summary.mistakes

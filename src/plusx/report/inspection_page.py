@@ -1,14 +1,12 @@
 """The page of `plusx data inspect`: what is in a folder of pictures, before anything is trained on it."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from plusx.data import Dataset, sizes_of
-from plusx.report.page import data_uri, fill
+from plusx.report.html import fill, picture_uri
 
 SHOWN = 10  # pictures of each class
 GAP = 4  # pixels between them
@@ -46,20 +44,18 @@ def render_inspection(dataset: Dataset, sizes: str) -> str:
         total=sum(sum(counts.values()) for counts in record["counts"].values()),
         splits=list(record["counts"]),
         strips={
-            name: data_uri(_strip(every[label_of == label][:SHOWN]))
+            name: picture_uri(_strip(every[label_of == label][:SHOWN]))
             for label, name in enumerate(dataset.classes)
         },
     )
 
 
-def _strip(images: Sequence[np.ndarray] | np.ndarray) -> bytes:
-    """Some pictures side by side, as PNG."""
+def _strip(images: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
+    """Some pictures side by side, uint8 (H, W, 4): the gaps between them show the page."""
     side = images[0].shape[0]
     strip = np.zeros((side, len(images) * (side + GAP) - GAP, 4), np.uint8)
     for number, image in enumerate(images):
         left = number * (side + GAP)
         strip[:, left : left + side, :3] = image
         strip[:, left : left + side, 3] = 255
-    file = io.BytesIO()
-    Image.fromarray(strip).save(file, "PNG")
-    return file.getvalue()
+    return strip

@@ -195,7 +195,7 @@ def _input_picture(house: House, choice: Choice) -> str:
 @lru_cache(maxsize=32)
 def _picture(pixels: bytes, size: int, kernel: str) -> str:
     image = Image.frombytes("RGB", (size, size), pixels)
-    return drawing.data_uri(image if kernel == "trained" else image.convert("L"))
+    return drawing.photo(image if kernel == "trained" else image.convert("L"))
 
 
 def write_out(choice: Choice, x: Tensor, sides: Edges, out: Tensor, y: int, across: int) -> dict[str, Any]:
