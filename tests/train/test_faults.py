@@ -177,7 +177,7 @@ def test_a_recipe_that_a_command_wrote_is_taken_as_it_is(tmp_path, monkeypatch) 
         raise StopIteration
 
     found: list[Recipe] = []
-    monkeypatch.setattr("plusx.train.Trainer", keep)
+    monkeypatch.setattr("plusx.commands.train.Trainer", keep)
     first = resolved("fast", settings=["training.batch_size=400", "training.scale_batch=true"])
     assert (first.training.batch_size, first.training.scale_batch) == (400, False)
     fitted = resolved("fast")
@@ -220,7 +220,7 @@ def test_two_that_begin_at_once_don_t_share_a_directory(tmp_path, monkeypatch) -
         return sample(*arguments, **options)
 
     sample = data.load
-    monkeypatch.setattr("plusx.commands.train.pictures_room.load", meanwhile)
+    monkeypatch.setattr("plusx.commands.train.data_room.load", meanwhile)
     with pytest.raises(UserError, match="another process is training in"):
         run_on_sample(tmp_path / "run")
     other.__exit__(None, None, None)
