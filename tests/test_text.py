@@ -159,7 +159,7 @@ def test_a_run_on_pictures_with_hostile_names_can_be_written_and_resumed(pets, t
         display = Display(recipe, Console(force_terminal=mode == "live"), mode)
         display.begin(f"[/b] {HOSTILE[0]}", 10, 5, 0)
         display.finish([f"everything is in {HOSTILE[5]} [/b]"])
-        assert not acts(display.svg())
+        assert not acts(display.svg("plusx train \x1b[2J"))
         out = capsys.readouterr().out
         assert [part for part in (r"\x1b[2J\x1b]0;own\x07", "[/b]", r"\udcff") if part not in out] == []
 

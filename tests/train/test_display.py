@@ -1,6 +1,8 @@
 """The screen of a run: what a person sees of a long one."""
 
+import html
 import io
+import re
 
 import pytest
 from rich.console import Console
@@ -40,4 +42,17 @@ def test_a_long_run_keeps_its_bars_on_the_screen(height: int) -> None:
     assert len(text) <= height
     assert any("30/40" in line for line in text)
     assert any("ETA 1:00" in line for line in text)
-    assert "1/40" in display.svg()
+    assert "1/40" in display.svg("plusx train")
+
+
+def test_the_picture_of_the_terminal_begins_with_what_was_typed() -> None:
+    display = Display(load_recipe("fast"), Console(file=io.StringIO()), "quiet")
+
+    def first_line(typed: str) -> str:
+        line = re.search(r">(\$[^<]*)<", display.svg(typed))
+        assert line
+        return html.unescape(line[1]).replace("\xa0", " ").strip()
+
+    for typed in ("plusx train --data sample --epochs 1 --seed 3", "plusx train --resume 'my runs/a'"):
+        assert first_line(typed) == f"$ {typed}"
+    assert first_line("plusx tests/train -x") == "$ plusx train fast"  # no command of plusx

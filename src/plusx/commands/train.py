@@ -1,6 +1,5 @@
 """`plusx train`."""
 
-import shlex
 import signal
 import sys
 from pathlib import Path
@@ -31,6 +30,7 @@ from plusx.train import (
     recipe_of,
     refuse_changed,
     refuse_taken,
+    resume_command,
     scaled,
     settled_in,
     started,
@@ -157,8 +157,7 @@ def _train(
         except Interrupted as stopped:  # the leader says how to go on
             raise typer.Exit(128 + stopped.signal) from None
         return
-    again = ["plusx", "train", "--resume", str(run)]
-    again += ["--data-dir", str(data_dir)] * (data_dir is not None) + ["--strict"] * strict
+    again = resume_command(run, data_dir, strict)
     with locked(run):
         if resume is None:
             claim(run, recipe, dataset.record)
@@ -173,13 +172,12 @@ def _train(
             )
         except OSError as error:  # a full disk, a folder that became read-only
             raise UserError(
-                f"{error.filename or run}: {error.strerror or error}; mend that, then go on with: "
-                f"{shlex.join(again)}"
+                f"{error.filename or run}: {error.strerror or error}; mend that, then go on with: {again}"
             ) from error
         except Interrupted as stopped:
-            raise Interrupted(run, stopped.signal, shlex.join(again)) from None
+            raise Interrupted(run, stopped.signal, again) from None
         except KeyboardInterrupt:  # in haste, or while the finished network is measured
-            raise Interrupted(run, signal.SIGINT, shlex.join(again)) from None
+            raise Interrupted(run, signal.SIGINT, again) from None
     say(console, f"report: {run / 'report.html'}")
 
 

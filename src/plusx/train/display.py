@@ -131,12 +131,17 @@ class Display:
                 self.say(line)
         self.stop()
 
-    def svg(self) -> str:
-        """The last screen as an SVG picture, the same for every mode."""
+    def svg(self, typed: str) -> str:
+        """The last screen under the command that showed it, as an SVG picture, the same for every mode.
+
+        Args:
+            typed: the command; one that doesn't train was no command of plusx, but a program that uses it.
+        """
+        command = visible(typed) if typed.startswith("plusx train") else f"plusx train {self.recipe.name}"
         recorder = Console(
             record=True, width=100, file=io.StringIO(), force_terminal=True, force_jupyter=False
         )
-        recorder.print(Text(f"$ plusx train {self.recipe.name}", style="bold"))
+        recorder.print(Text(f"$ {command}", style="bold"))
         recorder.print(self._screen(bars=False))
         return recorder.export_svg(title="plusx")
 

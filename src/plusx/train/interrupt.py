@@ -6,6 +6,17 @@ from pathlib import Path
 from types import FrameType, TracebackType
 
 
+def resume_command(run: Path, data_dir: Path | None = None, strict: bool = False) -> str:
+    """The command line that goes on with a run, with the options that aren't in its recipe.
+
+    >>> resume_command(Path("my runs/a"), strict=True)
+    "plusx train --resume 'my runs/a' --strict"
+    """
+    again = ["plusx", "train", "--resume", str(run)]
+    again += ["--data-dir", str(data_dir)] * (data_dir is not None) + ["--strict"] * strict
+    return shlex.join(again)
+
+
 class Interrupted(Exception):  # noqa: N818  (a request, no error)
     """The run was asked to stop, wrote a checkpoint and can be resumed.
 
@@ -19,7 +30,7 @@ class Interrupted(Exception):  # noqa: N818  (a request, no error)
         """Keep what the caller needs to say."""
         super().__init__(f"stopped by signal {signal_number}")
         self.run = run
-        self.again = again or shlex.join(["plusx", "train", "--resume", str(run)])
+        self.again = again or resume_command(run)
         self.signal = signal_number
 
 

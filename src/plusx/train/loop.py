@@ -345,7 +345,7 @@ class Trainer:
         write_whole(run / "environment.json", json.dumps(facts, indent=2) + "\n")
         write_whole(run / "result.json", json.dumps(result, indent=2) + "\n")
         self.display.finish(closing_lines(result, self.recipe.evaluation.views, run))
-        write_whole(run / "terminal.svg", self.display.svg())
+        write_whole(run / "terminal.svg", self.display.svg(str(facts["command"])))
 
     def _evaluated(self) -> nn.Module:
         """The network that is measured and saved: the average of the weights, if one is kept."""
