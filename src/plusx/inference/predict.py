@@ -1,6 +1,7 @@
 """Probabilities for every picture, plain or averaged over test-time views, and what they are worth."""
 
 from collections.abc import Iterator
+from itertools import product
 
 import numpy as np
 import torch
@@ -23,18 +24,20 @@ def normalise(pictures: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 
 PIXELS = 1000 * 32 * 32
 """Of the pictures that are taken at a time, whatever their size."""
-VIEWS = {"none": 1, "mirror": 2, "shift": 6}
-"""How many views of a picture each choice averages over."""
+STILL = (0, 0)
+VIEWS = {
+    "none": ((STILL, False),),
+    "mirror": tuple(product((STILL,), (False, True))),
+    "shift": tuple(product((STILL, (-1, -1), (1, 1)), (False, True))),
+}
+"""The views of a picture that each choice averages over: by how many pixels shifted, and whether mirrored."""
 
 
 def _views(x: Tensor, views: str) -> Iterator[Tensor]:
-    """The picture itself; with its mirror image; with both shifted by a pixel up-left and down-right."""
-    shifts = [(0, 0)] if views != "shift" else [(0, 0), (-1, -1), (1, 1)]
-    for shift in shifts:
-        moved = x if shift == (0, 0) else reflect_crop(x, torch.tensor([shift]).expand(len(x), 2) + 1, 1)
-        yield moved
-        if views != "none":
-            yield moved.flip(3)
+    """The pictures in each of these views."""
+    for shift, mirrored in VIEWS[views]:
+        moved = x if shift == STILL else reflect_crop(x, torch.tensor([shift]).expand(len(x), 2) + 1, 1)
+        yield moved.flip(3) if mirrored else moved
 
 
 @torch.no_grad()

@@ -66,7 +66,7 @@ class Plan:
         measured = began // self.steps_per_epoch // evaluation.every
         if not measured:
             return training
-        last = VIEWS[evaluation.views] if evaluation.views != "none" else 0
+        last = len(VIEWS[evaluation.views]) if evaluation.views != "none" else 0
         to_come = -(-self.training.epochs // evaluation.every) + last - measured
         return training + to_come * position.evaluate_seconds / measured
 
