@@ -127,3 +127,12 @@ def test_the_heads_table_says_the_epochs_that_were_trained() -> None:
     numbers = published("pooling")["numbers"]
     numbers["heads"]["global average"]["epochs"] = 2
     assert EXPERIMENTS["pooling"].tables(numbers)[1].title.en == "two heads, 2 epochs"
+
+
+def test_what_was_measured_is_what_the_sentences_say() -> None:
+    moved = EXPERIMENTS["translation"].judge(changed("translation", {"equivariance/stride 1": 2e-15})).because
+    assert "A convolution moves with its input, 2e-15 off, but" in moved.en
+    assert "卷积的输出随输入平移，相差 2e-15，但" in moved.zh
+    counted = EXPERIMENTS["variants"].judge(changed("variants", {"152/on_shortcuts": 5})).because
+    assert "the 3 or 5 projections" in counted.en
+    assert "3 或 5 个投影层" in counted.zh

@@ -57,14 +57,17 @@ def judge(numbers: Numbers) -> Judgement:
     """Apply the rule."""
     right = all(row["layers"] == int(depth) for depth, row in numbers.items())
     cost = {depth: row["multiply_adds"] for depth, row in numbers.items()}
+    on_shortcuts = [row["on_shortcuts"] for row in numbers.values()]
     because = Text(
-        "Counted: {layers}; the 3 or 4 projections on shortcuts are not in the names. Depth is not cost: "
+        "Counted: {layers}; the {few} or {many} projections on shortcuts are not in the names. Depth is not cost: "
         "ResNet-50 takes {r50:.2f} times the multiply-adds of ResNet-34; and each step brings less: "
         "{g1:.1f} points from 34 to 50, {g2:.1f} from 101 to 152.",
-        "实际层数：{layers}；捷径上的 3 或 4 个投影层不计入名字。深度不等于代价：ResNet-50 的乘加次数是 ResNet-34 的 {r50:.2f} 倍；"
+        "实际层数：{layers}；捷径上的 {few} 或 {many} 个投影层不计入名字。深度不等于代价：ResNet-50 的乘加次数是 ResNet-34 的 {r50:.2f} 倍；"
         "收益递减：34→50 提高 {g1:.1f} 个百分点，101→152 只提高 {g2:.1f}。",
     ).format(
         layers=", ".join(str(row["layers"]) for row in numbers.values()),
+        few=min(on_shortcuts),
+        many=max(on_shortcuts),
         r50=cost["50"] / cost["34"],
         g1=PUBLISHED[50] - PUBLISHED[34],
         g2=PUBLISHED[152] - PUBLISHED[101],
