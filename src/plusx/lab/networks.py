@@ -30,15 +30,19 @@ def unit(in_channels: int, out_channels: int, kernel_size: int = 3, stride: int 
     )
 
 
+def features() -> list[nn.Module]:
+    """Three 3×3 convolutions, each followed by 2×2 max pooling: 3×32×32 → 64×4×4."""
+    return [
+        *(unit(3, 16), nn.MaxPool2d(2)),
+        *(unit(16, 32), nn.MaxPool2d(2)),
+        *(unit(32, 64), nn.MaxPool2d(2)),
+    ]
+
+
 def convolutional() -> nn.Sequential:
-    """Three 3×3 convolutions, each followed by 2×2 max pooling; global average pooling; one linear layer.
+    """`features`, global average pooling, one linear layer.
 
     >>> sum(p.numel() for p in convolutional().parameters())
     24346
     """
-    return nn.Sequential(
-        *(unit(3, 16), nn.MaxPool2d(2)),
-        *(unit(16, 32), nn.MaxPool2d(2)),
-        *(unit(32, 64), nn.MaxPool2d(2)),
-        *(nn.GlobalAvgPool2d(), nn.Flatten(), nn.Linear(64, 10)),
-    )
+    return nn.Sequential(*features(), nn.GlobalAvgPool2d(), nn.Flatten(), nn.Linear(64, 10))

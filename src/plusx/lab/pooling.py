@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from plusx import nn, ops
 from plusx.lab.drawing import accuracy_bars, percent, short
 from plusx.lab.experiment import Judgement, Numbers, Table, Text
-from plusx.lab.networks import unit
+from plusx.lab.networks import features, unit
 from plusx.lab.workbench import Workbench
 from plusx.models import multiply_adds
 from plusx.report.style import WIDTH, Theme, padded
@@ -58,15 +58,6 @@ def shrinking(way: str) -> nn.Sequential:
 
 
 WAYS = ("max", "average", "strided convolution", "none")
-
-
-def features() -> list[nn.Module]:
-    """Three convolutions with max pooling: 3×32×32 → 64×4×4."""
-    return [
-        *(unit(3, 16), nn.MaxPool2d(2)),
-        *(unit(16, 32), nn.MaxPool2d(2)),
-        *(unit(32, 64), nn.MaxPool2d(2)),
-    ]
 
 
 HEADS: dict[str, Callable[[], list[nn.Module]]] = {
