@@ -5,7 +5,7 @@ Nothing in the folder is ever changed, and no link that leads out of it is follo
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -114,6 +114,33 @@ def _files(folder: Path, root: Path, outside: set[Path]) -> Iterator[Path]:
             waiting += reversed(_visible(path, root, outside))
         else:
             yield path
+
+
+def splits_of(
+    files: Sequence[Found], contents: Callable[[], list[str]], share: float, seed: int
+) -> np.ndarray:
+    """The split of each file: "train", "validation" or "test".
+
+    The user's own are kept; with `val` alone it serves as the test set. Without them see `draw_test`.
+
+    Args:
+        files: of one listing.
+        contents: gives a digest of each, if they have to be drawn.
+        share: see `draw_test`.
+        seed: see `draw_test`.
+
+    Returns:
+        str (N,).
+
+    >>> own = [Found(Path(f"{split}/cat/1.png"), 0, split) for split in ("train", "validation")]
+    >>> splits_of(own, list, share=0.2, seed=0).tolist()
+    ['train', 'test']
+    """
+    own = np.array([found.split or "" for found in files])
+    if (own == "").all():
+        labels = np.array([found.label for found in files], np.int64)
+        return np.where(draw_test(labels, contents(), share, seed), "test", "train")
+    return own if "test" in own else np.where(own == "validation", "test", own)
 
 
 def draw_test(labels: np.ndarray, contents: list[str], share: float, seed: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from plusx.data.dataset import Dataset
 from plusx.data.decoding import decode, digests, fitting_size, sizes_of
-from plusx.data.folder import Found, Listing, draw_test, list_folder
+from plusx.data.folder import Found, Listing, list_folder, splits_of
 from plusx.errors import UserError
 
 LOOKED_AT = 200  # pictures whose header decides about the size
@@ -65,7 +65,7 @@ def load_folder(
     listing, files = _without_empty(listing, files, faults)
     labels = np.array([found.label for found in files], np.int64)
     contents = digests(images)
-    splits = _splits(files, labels, contents, test_share, seed)
+    splits = splits_of(files, lambda: contents, test_share, seed)
     dataset = Dataset(
         name=root.resolve().name,
         classes=listing.classes,
@@ -100,16 +100,6 @@ def _without_empty(
     lost = tuple(name for name in listing.classes if name not in names)
     renumbered = [replace(found, label=kept.index(found.label)) for found in files]
     return replace(listing, classes=names, empty=tuple(sorted((*listing.empty, *lost)))), renumbered
-
-
-def _splits(
-    files: list[Found], labels: np.ndarray, contents: list[str], share: float, seed: int
-) -> np.ndarray:
-    """The split of each picture: "train", "validation" or "test"."""
-    own = np.array([found.split or "" for found in files])
-    if (own == "").all():
-        return np.where(draw_test(labels, contents, share, seed), "test", "train")
-    return own if "test" in own else np.where(own == "validation", "test", own)
 
 
 def _record(

@@ -69,8 +69,16 @@ def _read(source: Path | str | io.BytesIO, size: int, name: str) -> Images:
     except Image.DecompressionBombError as error:
         raise UserError(f"{name} is too big a picture: {error}") from error
     except Exception as error:  # each decoder fails in its own way at a damaged file
-        reason = getattr(error, "strerror", None) or f"damaged, or none of {', '.join(FORMATS)}"
-        raise UserError(f"{name} can't be read as a picture: {reason}") from error
+        raise UserError(f"{name} can't be read as a picture: {reason_of(error)}") from error
+
+
+def reason_of(error: Exception) -> str:
+    """Why a file could not be read, as the system says it, or that it is no whole picture of ours.
+
+    >>> reason_of(PermissionError(13, "Permission denied")), reason_of(SyntaxError("broken PNG file"))[:7]
+    ('Permission denied', 'damaged')
+    """
+    return getattr(error, "strerror", None) or f"damaged, or none of {', '.join(FORMATS)}"
 
 
 @contextmanager

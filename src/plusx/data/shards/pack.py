@@ -13,8 +13,8 @@ from PIL import Image
 from rich.console import Console
 
 from plusx.console import counting
-from plusx.data.folder import Found, Listing, draw_test, list_folder
-from plusx.data.picture import FORMATS, open_picture
+from plusx.data.folder import Found, Listing, list_folder, splits_of
+from plusx.data.picture import open_picture, reason_of
 from plusx.data.shards.dataset import CLASSES, INDEX
 from plusx.data.shards.index import BLOCK
 from plusx.errors import UserError, optional
@@ -73,7 +73,7 @@ def pack(
         raise UserError(f"{partial} exists, perhaps left by a stopped pack; remove it, or take another place")
     listing = list_folder(root)
     files, skipped = _pictures(listing, console)
-    splits = _splits(files, test_share, seed)
+    splits = splits_of(files, lambda: _digests(files), test_share, seed)
     partial.mkdir(parents=True)
     try:
         written = {
@@ -110,9 +110,8 @@ def _pictures(listing: Listing, console: Console) -> tuple[list[Found], dict[Pat
             try:
                 with open_picture(found.path):
                     files.append(found)
-            except Exception as error:  # each of Pillow's formats fails in its own way
-                reason = getattr(error, "strerror", None) or f"damaged, or none of {', '.join(FORMATS)}"
-                skipped[found.path] = reason
+            except Exception as error:  # each decoder fails in its own way at a damaged file
+                skipped[found.path] = reason_of(error)
             show(done)
     if len({found.label for found in files}) < 2:
         path, reason = next(iter(skipped.items()))
@@ -120,14 +119,8 @@ def _pictures(listing: Listing, console: Console) -> tuple[list[Found], dict[Pat
     return files, skipped
 
 
-def _splits(files: Sequence[Found], share: float, seed: int) -> list[str]:
-    own = [found.split for found in files]
-    if None not in own:
-        splits = [str(split) for split in own]
-        return splits if "test" in splits else ["test" if s == "validation" else s for s in splits]
-    contents = [hashlib.blake2b(found.path.read_bytes(), digest_size=16).hexdigest() for found in files]
-    labels = np.array([found.label for found in files], np.int64)
-    return ["test" if chosen else "train" for chosen in draw_test(labels, contents, share, seed)]
+def _digests(files: Sequence[Found]) -> list[str]:
+    return [hashlib.blake2b(found.path.read_bytes(), digest_size=16).hexdigest() for found in files]
 
 
 def _write(
