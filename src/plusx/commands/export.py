@@ -17,6 +17,7 @@ from plusx.errors import UserError
 from plusx.files import write_whole
 from plusx.inference import Classifier, predict, score
 from plusx.models import PRETRAINED, comes_with_plusx
+from plusx.models.weights import WEIGHTS_FILE
 from plusx.text import json_text, percent
 
 CALIBRATION = 500  # training pictures; more change nothing that can be measured
@@ -89,8 +90,12 @@ def _beside(run_or_weights: Path, form: str, kind: str) -> Path:
     if form == "card":
         folder = run_or_weights if run_or_weights.is_dir() else run_or_weights.parent
         return folder / "MODEL_CARD.md"
-    stem = run_or_weights / "model" if run_or_weights.is_dir() else run_or_weights.with_suffix("")
+    stem = _weights(run_or_weights).with_suffix("")
     return stem.with_name(stem.name + {"onnx": f"{kind}.onnx", "torch": "-state.safetensors"}[form])
+
+
+def _weights(run_or_weights: Path) -> Path:
+    return run_or_weights / WEIGHTS_FILE if run_or_weights.is_dir() else run_or_weights
 
 
 def _refuse(path: Path, form: str, run_or_weights: Path, force: bool) -> None:
@@ -99,7 +104,7 @@ def _refuse(path: Path, form: str, run_or_weights: Path, force: bool) -> None:
         raise UserError(f"--out for {form} ends in {' or '.join(ENDINGS[form])}, unlike {path}")
     if not path.parent.is_dir():
         raise UserError(f"there is no folder {path.parent}; make it, or choose another --out")
-    weights = run_or_weights / "model.safetensors" if run_or_weights.is_dir() else run_or_weights
+    weights = _weights(run_or_weights)
     if path.exists() and weights.exists() and path.samefile(weights):
         raise UserError(f"{path} holds the weights themselves; choose another --out")
     if path.is_dir():

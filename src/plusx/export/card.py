@@ -14,6 +14,7 @@ import numpy as np
 
 from plusx.errors import UserError
 from plusx.inference import Classifier, score
+from plusx.models.weights import WEIGHTS_FILE
 from plusx.text import from_json, percent
 from plusx.train import load_recipe, record_of
 from plusx.train.recipe import Data
@@ -46,7 +47,7 @@ def model_card(
     measured: Measured,
     *,
     run: Path | None = None,
-    weights: str = "model.safetensors",
+    weights: str = WEIGHTS_FILE,
     licence: str = "unknown",
     remark: str = "",
 ) -> str:

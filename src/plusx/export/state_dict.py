@@ -12,8 +12,6 @@ from plusx.files import write_whole
 from plusx.models import Card
 from plusx.models.resnet import DEPTHS
 
-SUFFIXES = (".safetensors", ".pth")
-
 
 def torchvision_twin(card: Card) -> str | None:
     """The function of `torchvision.models` that builds the same network, None if there is none.
@@ -52,6 +50,6 @@ def save_state(network: nn.Module, path: Path | str) -> int:
             torch.save(state, buffer)
             content = buffer.getvalue()
         case _:
-            raise UserError(f"{path} should end in {' or '.join(SUFFIXES)}")
+            raise UserError(f"{path} should end in .safetensors or .pth")
     write_whole(path, content)
     return len(state)

@@ -29,6 +29,7 @@ from plusx.errors import UserError, optional
 from plusx.files import write_whole
 from plusx.inference import doubt_below
 from plusx.models import save_weights
+from plusx.models.weights import WEIGHTS_FILE
 from plusx.ops import gpu
 from plusx.train.checkpoint import Position, newest_checkpoint, restore, save_checkpoint
 from plusx.train.display import Display
@@ -340,7 +341,7 @@ class Trainer:
         """What the run leaves, but for the pictures and the report page."""
         result, run = outcome.result, self.run
         doubt = doubt_below(torch.from_numpy(outcome.probabilities), outcome.dataset.test_labels)
-        save_weights(run / "model.safetensors", self._evaluated(), replace(self.card, doubt=doubt))
+        save_weights(run / WEIGHTS_FILE, self._evaluated(), replace(self.card, doubt=doubt))
         facts = environment(self.device, self.precision) | {"processes": self.processes.count}
         write_whole(run / "environment.json", json.dumps(facts, indent=2) + "\n")
         write_whole(run / "result.json", json.dumps(result, indent=2) + "\n")
