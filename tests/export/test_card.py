@@ -95,7 +95,9 @@ def test_pictures_of_a_folder_are_counted_and_those_held_out_are_not(
     recipe = (run / "recipe.toml").read_text().replace('"cifar10"', '"/home/me/pets"')
     (tmp_path / "recipe.toml").write_text(recipe.replace("validation = 0", "validation = 4"))
     counts = {"train": {"cat": 30, "dog": 20}, "test": {"cat": 5, "dog": 5}}
-    (tmp_path / "data.json").write_text(json.dumps({"folder": "/home/me/pets", "counts": counts}))
+    (tmp_path / "data.json").write_text(
+        json.dumps({"folder": "/home/me/pets", "content": "0", "counts": counts})
+    )
     text = model_card("pets", shipped, measured, run=tmp_path)
     assert "46 of the folder `pets`" in text
     assert "/home/me" not in text
@@ -107,7 +109,8 @@ def test_a_folder_is_not_cifar10_whatever_it_is_called(shipped, measured, run, t
     recipe = (run / "recipe.toml").read_text().replace('"cifar10"', f'"/home/me/{name}"')
     (tmp_path / "recipe.toml").write_text(recipe)
     counts = {"train": {"cat": 30, "dog": 20}, "test": {"cat": 5, "dog": 5}}
-    (tmp_path / "data.json").write_text(json.dumps({"folder": f"/home/me/{name}", "counts": counts}))
+    record = {"folder": f"/home/me/{name}", "content": "0", "counts": counts}
+    (tmp_path / "data.json").write_text(json.dumps(record))
     text = model_card("pets", shipped, dataclasses.replace(measured, data=name, own=True), run=tmp_path)
     assert f"50 of the folder `{name}`" in text
     assert "datasets" not in header(text)
@@ -117,7 +120,8 @@ def test_a_folder_is_not_cifar10_whatever_it_is_called(shipped, measured, run, t
 def test_pictures_of_shards_are_counted(shipped, measured, run, tmp_path) -> None:
     recipe = (run / "recipe.toml").read_text().replace('"cifar10"', '"shards/pets"')
     (tmp_path / "recipe.toml").write_text(recipe)
-    record = {"samples": {"train": 1234, "test": 5}, "counts": {"test": {"cat": 5}}}
+    record = {"folder": "shards/pets", "content": "0"}
+    record |= {"samples": {"train": 1234, "test": 5}, "counts": {"test": {"cat": 5}}}
     (tmp_path / "data.json").write_text(json.dumps(record))
     assert "1,234 of the folder `pets`" in model_card("pets", shipped, measured, run=tmp_path)
 
