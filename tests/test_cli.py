@@ -1,5 +1,6 @@
 """The command line as a user meets it: in a process of its own."""
 
+import errno
 import json
 import signal
 import subprocess
@@ -9,21 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import plusx as plusx_package
 from plusx import cli
 from plusx.models import model_names
+from tests.conftest import plusx
 
 QUICK = [
     *("--data", "sample", "--epochs", "1"),
     *("--set", "training.small_epochs=1", "--set", "training.small_size=8"),
 ]
-
-
-def plusx(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "plusx", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=cwd)
 
 
 @pytest.fixture(scope="module")
@@ -164,3 +162,44 @@ def test_debug_shows_the_traceback() -> None:
     done = plusx("--debug", "evaluate", "/no/run")
     assert done.returncode != 0
     assert "Traceback" in done.stderr
+
+
+def test_a_reader_that_has_enough_ends_the_command_quietly() -> None:
+    program = "from plusx import cli; cli.app = lambda **_: print('x' * 10**6); cli.main()"
+    command = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert command.stdout is not None
+    command.stdout.close()
+    _, said = command.communicate(timeout=100)
+    assert (command.returncode, said) == (141, b"")
+
+
+def _no_memory() -> Exception:
+    """What torch itself raises."""
+    try:
+        torch.empty(2**50)
+    except Exception as error:
+        return error
+    raise AssertionError("a petabyte of memory")
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (OSError(errno.ENOSPC, "No space left", "runs/a"), "plusx: runs/a: No space left\n"),
+        (OSError(errno.EROFS, "Read-only file system"), "plusx: writing: Read-only file system\n"),
+        (MemoryError(), "plusx: memory ran out; "),
+        (_no_memory(), "plusx: memory ran out; "),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "plusx: memory ran out; "),
+    ],
+)
+def test_what_goes_wrong_outside_is_one_line_and_exit_code_2(monkeypatch, capsys, error, says) -> None:
+    def fail(**_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "app", fail)
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.startswith(says)

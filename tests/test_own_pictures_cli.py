@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,13 +10,9 @@ from PIL import Image
 from plusx.data import CLASSES, sample
 from plusx.errors import UserError
 from plusx.train import claim, load_recipe, refuse_changed
+from tests.conftest import plusx
 
 QUICK = ("--epochs", "1", "--set", "training.small_size=8", "--set", "training.small_epochs=1")
-
-
-def plusx(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "plusx", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=cwd)
 
 
 def fingerprint(folder: Path) -> dict[str, str]:

@@ -20,7 +20,7 @@ from plusx.commands.predict import predict
 from plusx.console import say
 from plusx.data import load_folder, sample
 from plusx.errors import UserError
-from plusx.text import is_visible, json_text, visible
+from plusx.text import clock, is_visible, json_text, visible
 from plusx.train import Display, claim, load_recipe, refuse_changed
 
 HOSTILE = (
@@ -190,3 +190,9 @@ def test_a_terminal_that_knows_only_ascii_ends_no_command(monkeypatch, tmp_path)
 def test_only_names_that_can_be_shown_name_classes() -> None:
     assert all(map(is_visible, ("German shepherd", "[/bold]", "<b>", "狗", "naïve")))
     assert not any(map(is_visible, ("", " ", "a\n", "\x1b[2J", "\udcff", "\u202ea")))
+
+
+def test_no_time_left_is_never_negative() -> None:
+    assert [clock(seconds) for seconds in (-1e9, -0.1, 0, float("nan"), float("inf"))] == [
+        *("0:00", "0:00", "0:00", "–", "–")
+    ]

@@ -11,6 +11,8 @@ import pytest
 from rich.console import Console
 
 from plusx.report import write_report
+from plusx.train import load_recipe
+from tests.conftest import write_metrics, write_run
 
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
@@ -51,7 +53,11 @@ def make_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., FakeRun]
         probabilities[np.arange(count), answers] = random.uniform(0.5, 1, count)
         accuracy = float((answers == labels).mean())
         directory = tmp_path_factory.mktemp("run")
-        write_run_files(directory, epochs, accuracy)
+        recipe = load_recipe("fast", {"training.epochs": epochs, "training.seed": 3})
+        write_run(directory, recipe, accuracy, test_accuracy_tta=0.9375)
+        console = Console(record=True, width=90, file=io.StringIO(), highlight=False)
+        console.print("[bold]epoch 8/8[/bold]  <done> & dusted")
+        console.save_svg(str(directory / "terminal.svg"), title="plusx train")
         pictures = random.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
         return FakeRun(
             directory,
@@ -67,58 +73,3 @@ def finished(make_run: Callable[..., FakeRun]) -> FakeRun:
     run = make_run()
     run.write()
     return run
-
-
-def write_run_files(directory: Path, epochs: int, accuracy: float) -> None:
-    """Write recipe, metrics, result, environment and terminal of a run that ends at `accuracy`."""
-    (directory / "recipe.toml").write_text(
-        '[model]\nname = "cifar_fast"\n\n[optimizer]\nlearning_rate = 0.24\n'
-    )
-    write_metrics(directory, [epoch_row(epoch, epochs, accuracy) for epoch in range(1, epochs + 1)])
-    result = {
-        "recipe": "fast",
-        "model": "cifar_fast",
-        "parameters": 6573120,
-        "epochs": epochs,
-        "seed": 3,
-        "engine": "native",
-        "device": "cpu",
-        "test_accuracy": accuracy,
-        "test_accuracy_tta": 0.9375,
-        "train_accuracy": 0.9512,
-        "seconds": {"setup": 3.2, "compile": 21.5, "train": 418.6, "evaluate": 39.9, "total": 483.2},
-        "images_per_second": 907.4,
-        "peak_memory_bytes": 3456789012,
-        "plusx_version": "0.1.0",
-        "torch_version": "2.13.0",
-    }
-    (directory / "result.json").write_text(json.dumps(result))
-    environment = {"python": "3.11.2", "torch": "2.13.0", "plusx": "0.1.0", "platform": "Linux", "threads": 2}
-    (directory / "environment.json").write_text(json.dumps(environment))
-    console = Console(record=True, width=90, file=io.StringIO(), highlight=False)
-    console.print("[bold]epoch 8/8[/bold]  <done> & dusted")
-    console.save_svg(str(directory / "terminal.svg"), title="plusx train")
-
-
-def epoch_row(epoch: int, epochs: int, accuracy: float) -> dict[str, Any]:
-    """A line of `metrics.jsonl`; accuracies rise to `accuracy` in the last epoch."""
-    left = (epochs - epoch) / epochs
-    return {
-        "epoch": epoch,
-        "epochs": epochs,
-        "step": 50 * epoch,
-        "learning_rate": 0.24 * left,
-        "train_loss": 1.0 + left,
-        "train_accuracy": 0.95 - 0.6 * left**2,
-        "test_loss": 1.1 + left,
-        "test_accuracy": accuracy - 0.5 * left**2,
-        "validation_loss": None,
-        "validation_accuracy": None,
-        "seconds_train": 55.1,
-        "seconds_evaluate": 4.9,
-        "images_per_second": 907.0,
-    }
-
-
-def write_metrics(directory: Path, rows: Sequence[dict[str, Any]]) -> None:
-    (directory / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

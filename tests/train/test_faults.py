@@ -1,31 +1,26 @@
 """Faults while a run is written: a full disk, a read-only folder, two at once, a set clock, an interrupt."""
 
-import errno
-import os
 import resource
 import shlex
 import signal
 import subprocess
-import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import torch
 from PIL import Image
 
-from plusx import cli, data
+from plusx import data
 from plusx.commands.train import train
 from plusx.errors import UserError
 from plusx.files import write_whole
 from plusx.models import load
-from plusx.text import clock
 from plusx.train import Interrupted, claim, locked
 from plusx.train.measuring import Measure
 from plusx.train.recipe import Recipe, to_toml
+from tests.conftest import contents
 
 SMALL = [
     *("training.batch_size=100", "training.small_epochs=2", "training.small_size=8", "evaluation.views=none")
@@ -37,10 +32,6 @@ def run_on_sample(run: Path, **options: object) -> None:
     train("fast", data="sample", out=run, epochs=2, settings=SMALL, device="cpu", quiet=True, **options)
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-
-
 @contextmanager
 def no_file_larger_than(size: int) -> Iterator[None]:
     """The kernel itself refuses to write more, as on a full disk, with "File too large"."""
@@ -50,15 +41,6 @@ def no_file_larger_than(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-
-
-def test_a_full_disk_keeps_what_was_there_and_leaves_nothing_else(small_disk) -> None:
-    write_whole(small_disk / "result.json", "old")
-    before = contents(small_disk)
-    with pytest.raises(OSError, match="No space left on device") as error:
-        write_whole(small_disk / "result.json", bytes(2**21))
-    assert error.value.filename == str(small_disk / "result.json")
-    assert contents(small_disk) == before
 
 
 def test_a_run_on_a_full_disk_says_how_to_go_on_and_can(small_disk, monkeypatch) -> None:
@@ -104,47 +86,6 @@ def test_a_read_only_place_for_a_run_is_a_line(open_folder, read_only) -> None:
     with pytest.raises(UserError, match=r"can't write to .*: Permission denied; choose another --out"):
         run_on_sample(open_folder / "run")
     assert contents(open_folder) == {}
-
-
-@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit, MemoryError])
-def test_an_interrupt_while_writing_leaves_the_old_file_alone(tmp_path, monkeypatch, stop) -> None:
-    write_whole(tmp_path / "a", "old")
-
-    def interrupted(_: int) -> None:
-        raise stop
-
-    monkeypatch.setattr(os, "fsync", interrupted)
-    with pytest.raises(stop):
-        write_whole(tmp_path / "a", "new")
-    assert contents(tmp_path) == {"a": b"old"}
-
-
-def test_what_a_killed_process_left_is_written_over(tmp_path) -> None:
-    killed = (
-        "import os, sys; from pathlib import Path; from plusx.files import write_whole\n"
-        "os.fsync = lambda _: os.kill(os.getpid(), 9)\n"
-        "write_whole(Path(sys.argv[1]), 'half')"
-    )
-    assert subprocess.run([sys.executable, "-c", killed, tmp_path / "a"]).returncode == -9
-    ((name, half),) = contents(tmp_path).items()
-    write_whole(tmp_path / "a", "whole")
-    assert contents(tmp_path) == {"a": b"whole", name: b"half"} == {"a": b"whole", name: half}
-    long_ago = time.time() - 4000
-    os.utime(tmp_path / name, (long_ago, long_ago))
-    (tmp_path / "a.my-own.part").write_text("precious")
-    os.utime(tmp_path / "a.my-own.part", (long_ago, long_ago))
-    write_whole(tmp_path / "a", "again")
-    assert contents(tmp_path) == {"a": b"again", "a.my-own.part": b"precious"}
-
-
-def test_nothing_is_written_through_a_link_that_lies_there(tmp_path) -> None:
-    (tmp_path / "precious").write_text("mine")
-    for name in ("a", f"a.{os.getpid()}-{threading.get_native_id()}.part"):
-        (tmp_path / name).symlink_to(tmp_path / "precious")
-    write_whole(tmp_path / "a", "new")
-    assert (tmp_path / "precious").read_text() == "mine"
-    assert not (tmp_path / "a").is_symlink()
-    assert contents(tmp_path) == {"a": b"new", "precious": b"mine"}
 
 
 def test_pictures_too_small_for_what_is_done_to_them_are_a_line(tmp_path) -> None:
@@ -233,48 +174,3 @@ def test_a_clock_that_is_set_changes_nothing(tiny, trainer, tmp_path, monkeypatc
     monkeypatch.setattr(time, "time", lambda: real() + jump * (next(calls) % 2))
     result = trainer(tiny(), tmp_path / "run", mode="plain").train().result
     assert all(0 <= seconds < 600 for seconds in result["seconds"].values())
-
-
-def test_no_time_left_is_never_negative() -> None:
-    assert [clock(seconds) for seconds in (-1e9, -0.1, 0, float("nan"), float("inf"))] == [
-        *("0:00", "0:00", "0:00", "–", "–")
-    ]
-
-
-def test_a_reader_that_has_enough_ends_the_command_quietly() -> None:
-    program = "from plusx import cli; cli.app = lambda **_: print('x' * 10**6); cli.main()"
-    plusx = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert plusx.stdout is not None
-    plusx.stdout.close()
-    _, said = plusx.communicate(timeout=100)
-    assert (plusx.returncode, said) == (141, b"")
-
-
-def _no_memory() -> Exception:
-    """What torch itself raises."""
-    try:
-        torch.empty(2**50)
-    except Exception as error:
-        return error
-    raise AssertionError("a petabyte of memory")
-
-
-@pytest.mark.parametrize(
-    ("error", "says"),
-    [
-        (OSError(errno.ENOSPC, "No space left", "runs/a"), "plusx: runs/a: No space left\n"),
-        (OSError(errno.EROFS, "Read-only file system"), "plusx: writing: Read-only file system\n"),
-        (MemoryError(), "plusx: memory ran out; "),
-        (_no_memory(), "plusx: memory ran out; "),
-        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "plusx: memory ran out; "),
-    ],
-)
-def test_what_goes_wrong_outside_is_one_line_and_exit_code_2(monkeypatch, capsys, error, says) -> None:
-    def fail(**_: object) -> None:
-        raise error
-
-    monkeypatch.setattr(cli, "app", fail)
-    with pytest.raises(SystemExit) as stopped:
-        cli.main()
-    assert stopped.value.code == 2
-    assert capsys.readouterr().err.startswith(says)
