@@ -1,5 +1,6 @@
 """The output size against torch's own arithmetic and the figures of the lesson."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -74,8 +75,17 @@ def test_same_gives_the_size_over_the_stride_rounded_up(size, kernel, stride, di
         ({"size": 4, "kernel_size": 2, "padding": -1}, "padding .* got -1"),
         ({"size": 4, "kernel_size": 2, "padding": "full"}, "'full'"),
         ({"size": 4, "kernel_size": (1, 2, 3)}, "one or two"),
+        ({"size": 4, "kernel_size": 2.0}, "kernel_size .* whole numbers .* got 2.0"),
+        ({"size": 7, "kernel_size": (2.5, 2.5)}, r"kernel_size .* whole numbers .* got \(2.5, 2.5\)"),
+        ({"size": 4, "kernel_size": 2, "padding": 0.5}, "padding .* whole numbers .* got 0.5"),
     ],
 )
 def test_impossible_sizes_name_the_numbers(arguments, numbers) -> None:
     with pytest.raises(ValueError, match=numbers):
         output_size(**arguments)
+
+
+def test_numpys_whole_numbers_are_numbers() -> None:
+    one, two = output_size(np.int64(32), np.int32(3), 1, 1), output_size((np.int64(32), 8), 3, 1, 1)
+    assert (one, two) == (32, (32, 8))
+    assert {type(one), *map(type, two)} == {int}

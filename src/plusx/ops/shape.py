@@ -5,8 +5,11 @@
 With dilation D a kernel of K taps spans D·(K − 1) + 1 pixels, and that span takes the place of K.
 """
 
+from collections.abc import Iterable
 from numbers import Integral
-from typing import Literal, overload
+from typing import Any, Literal, overload
+
+from torch import SymInt
 
 Pair = tuple[int, int]
 IntOrPair = int | Pair
@@ -19,17 +22,28 @@ def pair(value: IntOrPair, name: str, minimum: int = 1) -> Pair:
     """Return (vertical, horizontal) from one number for both or from two.
 
     Raises:
-        ValueError: if there are not one or two numbers or one is below the minimum.
+        ValueError: if there are not one or two whole numbers or one is below the minimum.
 
     >>> pair(3, "kernel_size"), pair((3, 5), "kernel_size")
     ((3, 3), (3, 5))
     """
-    numbers = (int(value),) if isinstance(value, (int, Integral)) else tuple(value)
+    if isinstance(value, int) and value >= minimum:
+        return value, value  # mostly; a pooling comes here seven times
+    numbers = tuple(value) if isinstance(value, (tuple, Iterable)) else (value, value)
     if len(numbers) == 1:
         numbers = numbers * 2
-    if len(numbers) != 2 or min(numbers) < minimum:
+    if len(numbers) != 2 or not (_is_whole(numbers[0]) and _is_whole(numbers[1])) or min(numbers) < minimum:
         raise ValueError(f"{name} must be one or two whole numbers of at least {minimum}; got {value}")
-    return numbers
+    return _plain(numbers[0]), _plain(numbers[1])
+
+
+def _is_whole(number: Any) -> bool:
+    return isinstance(number, (int, SymInt, Integral))
+
+
+def _plain(number: Any) -> Any:
+    """NumPy's number as Python's; a size that a traced program leaves open stays open."""
+    return number if isinstance(number, (int, SymInt)) else int(number)
 
 
 def span(kernel_size: int, dilation: int) -> int:
@@ -123,7 +137,7 @@ def output_size(
     (top, bottom), (left, right) = edges(both, K, S, padding, D)
     rows = _side(both[0], K[0], S[0], (top, bottom), D[0], ceil_mode)
     columns = _side(both[1], K[1], S[1], (left, right), D[1], ceil_mode)
-    return rows if isinstance(size, int) else (rows, columns)
+    return rows if _is_whole(size) else (rows, columns)
 
 
 def _side(size: int, kernel_size: int, stride: int, ends: Pair, dilation: int, ceil_mode: bool) -> int:
