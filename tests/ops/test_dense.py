@@ -85,6 +85,17 @@ def test_batch_norm_of_large_numbers_does_not_cancel(monkeypatch) -> None:
     torch.testing.assert_close(mine.double(), theirs, rtol=0, atol=5e-3)
 
 
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("shape", [(0, 3), (0, 3, 5), (0, 3, 4, 5), (2, 3, 0, 5)])
+@pytest.mark.parametrize("name", ["reference", "handmade", "native"])
+def test_batch_norm_of_an_empty_batch_is_empty_and_moves_nothing(name, shape, training) -> None:
+    mean, var = torch.zeros(3), torch.ones(3)
+    y = ops.batch_norm(torch.zeros(shape), mean, var, None, None, training, activation="relu", engine=name)
+    assert y.shape == shape
+    assert torch.equal(mean, torch.zeros(3))
+    assert torch.equal(var, torch.ones(3))
+
+
 def test_batch_norm_refuses_what_has_no_statistics() -> None:
     for name in ("reference", "handmade", "native"):
         with pytest.raises(ValueError, match="more than 1 value"):

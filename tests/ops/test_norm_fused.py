@@ -135,6 +135,14 @@ def test_other_numbers_of_channels_are_refused_before_anything_is_read(engine, c
 
 
 @pytest.mark.parametrize("engine", [None, "reference", "handmade", "native"])
+def test_a_shortcut_of_another_shape_is_refused(engine) -> None:
+    x = torch.zeros(2, 3, 4, 4)
+    for shape in ((2, 3, 4, 5), (1, 3, 1, 1), (5, 1, 3, 1, 1), ()):
+        with pytest.raises(ValueError, match=r"added must be of the shape of x, \(2, 3, 4, 4\); got"):
+            ops.batch_norm(x, torch.zeros(3), torch.ones(3), added=torch.zeros(shape), engine=engine)
+
+
+@pytest.mark.parametrize("engine", [None, "reference", "handmade", "native"])
 def test_an_unknown_activation_is_refused(engine) -> None:
     for x in (torch.zeros(2, 3), torch.zeros(2, 3, 4, 4)):
         with pytest.raises(ValueError, match="activation must be"):

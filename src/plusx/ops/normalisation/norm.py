@@ -1,5 +1,7 @@
 """Batch normalisation (Ioffe and Szegedy 2015)."""
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -53,12 +55,12 @@ def batch_norm(
 
     Raises:
         ValueError: if training has a single value in a channel, evaluation has no running statistics, one of
-            them, weight or bias is not (C,), or there is no such activation.
+            them, weight or bias is not (C,), `added` has not the shape of x, or there is no such activation.
 
     >>> batch_norm(torch.tensor([[1.0], [3.0]]), None, None, training=True).round().tolist()
     [[-1.0], [1.0]]
     """
-    _check(x, running_mean, running_var, weight, bias)
+    _check(x, added, running_mean, running_var, weight, bias)
     if activation not in ACTIVATIONS:
         raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}; got {activation!r}")
     if training and shared:
@@ -102,9 +104,11 @@ def batch_norm(
     return _finish(from_lesson(output, x, (0, 3, 1, 2)).reshape(x.shape), added, activation, chosen)
 
 
-def _check(x: Tensor, *by_channel: Tensor | None) -> None:
+def _check(x: Tensor, added: Tensor | None, *by_channel: Tensor | None) -> None:
     if x.dim() < 2:
         raise ValueError(f"x must be (N, C, …); got {tuple(x.shape)}")
+    if added is not None and added.shape != x.shape:
+        raise ValueError(f"added must be of the shape of x, {tuple(x.shape)}; got {tuple(added.shape)}")
     for v in by_channel:
         if v is not None and v.shape != x.shape[1:2]:
             raise ValueError(
@@ -135,11 +139,11 @@ def _finish(y: Tensor, added: Tensor | None, activation: Activation, engine: str
 
 def _as_pictures(x: Tensor) -> Tensor:
     """(N, C, …) → (N, C, H, 1)."""
-    return x.reshape(x.shape[0], x.shape[1], -1, 1)
+    return x.reshape(*x.shape[:2], math.prod(x.shape[2:]), 1)
 
 
 def _batch_statistics(x: Tensor, engine: str) -> tuple[Tensor, Tensor]:
-    if engine == "handmade":
+    if engine == "handmade" or x.numel() == 0:  # of no values the lesson's sum has no mean
         return fused.statistics(x) if fused.suits(x, None) else statistics_of(x)
     mean, variance = reference.batch_statistics(to_lesson(_as_pictures(x), (0, 2, 3, 1)))
     return torch.from_numpy(mean).to(x.device), torch.from_numpy(variance).to(x.device)
