@@ -56,7 +56,8 @@ class SubsampleAndPad(nn.Module):
 class Block(nn.Module):
     """What the two blocks share: `y = relu(F(x) + shortcut(x))`, or `relu(F(x))` in the plain twin.
 
-    F ends with a normalisation, which adds the shortcut and activates in the same pass.
+    F ends with a normalisation, which adds the shortcut and activates in the same pass: so `transform`, the
+    one method that a block has to define, is told both.
 
     Args:
         downsample: matches x to F(x) where their shapes differ; None is the identity, the lesson's `+1`.
@@ -73,18 +74,11 @@ class Block(nn.Module):
         self.activation = activation
         self.downsample = downsample if residual else None
 
-    def inner(self, x: Tensor) -> Tensor:
-        """F(x) up to its last normalisation."""
+    def transform(
+        self, x: Tensor, added: Tensor | None = None, activation: ops.Activation = "identity"
+    ) -> Tensor:
+        """F(x), what the block learns (lesson: 残差 F(x) = H(x) − x), or `activation(F(x) + added)`."""
         raise NotImplementedError
-
-    @property
-    def last_norm(self) -> nn.BatchNorm2d:
-        """The normalisation that F ends with."""
-        raise NotImplementedError
-
-    def transform(self, x: Tensor) -> Tensor:
-        """F(x), what the block learns (lesson: 残差 F(x) = H(x) − x)."""
-        return self.last_norm(self.inner(x))
 
     def shortcut(self, x: Tensor) -> Tensor:
         """The input x, matched in shape."""
@@ -93,7 +87,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """`relu(F(x) + x)`, or `relu(F(x))` without the shortcut."""
         shortcut = self.shortcut(x) if self.residual else None
-        return self.last_norm(self.inner(x), added=shortcut, activation=self.activation)
+        return self.transform(x, added=shortcut, activation=self.activation)
 
 
 class BasicBlock(Block):
@@ -123,14 +117,12 @@ class BasicBlock(Block):
         self.conv2 = conv3x3(channels, channels)
         self.bn2 = nn.BatchNorm2d(channels)
 
-    @property
-    def last_norm(self) -> nn.BatchNorm2d:
+    def transform(
+        self, x: Tensor, added: Tensor | None = None, activation: ops.Activation = "identity"
+    ) -> Tensor:
         """F(x) = bn2(conv2(relu(bn1(conv1(x)))))."""
-        return self.bn2
-
-    def inner(self, x: Tensor) -> Tensor:
-        """conv2(relu(bn1(conv1(x))))."""
-        return self.conv2(self.bn1(self.conv1(x), activation=self.activation))
+        x = self.bn1(self.conv1(x), activation=self.activation)
+        return self.bn2(self.conv2(x), added=added, activation=activation)
 
 
 class Bottleneck(Block):
@@ -163,15 +155,13 @@ class Bottleneck(Block):
         self.conv3 = conv1x1(channels, channels * self.expansion)
         self.bn3 = nn.BatchNorm2d(channels * self.expansion)
 
-    @property
-    def last_norm(self) -> nn.BatchNorm2d:
-        """F(x) = bn3(conv3(relu(bn2(conv2(relu(bn1(conv1(x)))))))."""
-        return self.bn3
-
-    def inner(self, x: Tensor) -> Tensor:
-        """conv3(relu(bn2(conv2(relu(bn1(conv1(x)))))."""
+    def transform(
+        self, x: Tensor, added: Tensor | None = None, activation: ops.Activation = "identity"
+    ) -> Tensor:
+        """F(x) = bn3(conv3(relu(bn2(conv2(relu(bn1(conv1(x))))))))."""
         x = self.bn1(self.conv1(x), activation=self.activation)
-        return self.conv3(self.bn2(self.conv2(x), activation=self.activation))
+        x = self.bn2(self.conv2(x), activation=self.activation)
+        return self.bn3(self.conv3(x), added=added, activation=activation)
 
 
 def stage(
