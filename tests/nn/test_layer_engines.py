@@ -6,6 +6,14 @@ import torch
 import plusx
 from plusx import nn
 
+
+class Loss(nn.CrossEntropyLoss):
+    """The loss as a layer of one input: pictures are logits, the classes fixed."""
+
+    def forward(self, x):
+        return super().forward(x.flatten(1), torch.arange(len(x)))
+
+
 LAYERS = {
     "conv": lambda **engine: nn.Conv2d(3, 4, 3, stride=2, padding=1, **engine),
     "max_pool": lambda **engine: nn.MaxPool2d(3, 2, 1, **engine),
@@ -16,6 +24,8 @@ LAYERS = {
     "batch_norm": lambda **engine: nn.BatchNorm2d(3, **engine),
     "linear": lambda **engine: nn.Linear(5, 2, **engine),
     "relu": lambda **engine: nn.ReLU(**engine),
+    "hardswish": lambda **engine: nn.Hardswish(**engine),
+    "loss": lambda **engine: Loss(label_smoothing=0.1, **engine),
 }
 PICTURES = (2, 3, 5, 5)
 
@@ -58,7 +68,9 @@ def test_a_layer_without_an_engine_follows_its_surroundings(build):
     assert x.grad is not None
 
 
-@pytest.mark.parametrize("name", ["conv", "max_pool", "avg_pool", "batch_norm", "linear", "relu"])
+@pytest.mark.parametrize(
+    "name", ["conv", "max_pool", "avg_pool", "batch_norm", "linear", "relu", "hardswish", "loss"]
+)
 def test_handmade_gradients_are_ours_and_native_ones_are_torchs(name, is_handmade):
     x = torch.randn(PICTURES, requires_grad=True)
     assert is_handmade(LAYERS[name](engine="handmade")(x))
@@ -80,15 +92,6 @@ def test_left_alone_a_layer_takes_ours_only_where_it_is_the_faster_one(is_handma
     assert not is_handmade(wide(many[:2]))
     with plusx.engine("native"), plusx.engine("auto"):
         assert is_handmade(wide(many))
-
-
-@pytest.mark.parametrize("engine", plusx.ops.ENGINES)
-def test_cross_entropy_engines_agree(engine):
-    logits, target = torch.randn(4, 5, dtype=torch.float64), torch.tensor([0, 1, 4, 4])
-    loss = nn.CrossEntropyLoss(label_smoothing=0.1, engine=engine)(logits, target)
-    probabilities = torch.full((4, 5), 0.02, dtype=torch.float64)
-    probabilities[torch.arange(4), target] += 0.9
-    torch.testing.assert_close(loss, -(probabilities * logits.log_softmax(1)).sum(1).mean())
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])

@@ -28,11 +28,15 @@ CASES = [
     ("AdaptiveAvgPool2d", ((3, None),), {}, PICTURES),
     ("BatchNorm2d", (4,), {}, PICTURES),
     ("BatchNorm2d", (4, 0.1, 0.3), {"affine": False}, PICTURES),
+    ("BatchNorm2d", (4,), {"bias": False}, PICTURES),
     ("Linear", (6, 5), {}, (3, 6)),
     ("Linear", (6, 5, False), {}, PICTURES),
     ("ReLU", (), {}, PICTURES),
     ("ReLU", (True,), {}, (5,)),
+    ("Hardswish", (), {}, PICTURES),
+    ("Hardswish", (True,), {}, (5,)),
 ]
+TWINS = list(dict.fromkeys(name for name, *_ in CASES))
 
 
 def results(layer: torch.nn.Module, x: Tensor) -> list[Tensor]:
@@ -60,7 +64,7 @@ def test_same_state_outputs_and_gradients(name, args, kwargs, shape):
         torch.testing.assert_close(results(ours.train(training), x), results(twin.train(training), x))
 
 
-@pytest.mark.parametrize("name", ["Conv2d", "MaxPool2d", "AvgPool2d", "AdaptiveAvgPool2d", "Linear", "ReLU"])
+@pytest.mark.parametrize("name", TWINS)
 def test_same_arguments_in_the_same_order_with_the_same_defaults(name):
     ours, twin = (
         [(p.name, p.default) for p in inspect.signature(getattr(room, name)).parameters.values()]
@@ -69,9 +73,7 @@ def test_same_arguments_in_the_same_order_with_the_same_defaults(name):
     assert ours == [*twin, ("engine", None)]
 
 
-@pytest.mark.parametrize(
-    "name", ["Conv2d", "MaxPool2d", "AvgPool2d", "AdaptiveAvgPool2d", "BatchNorm2d", "ReLU"]
-)
+@pytest.mark.parametrize("name", TWINS)
 def test_code_that_looks_for_the_torch_layer_finds_ours(name):
     assert issubclass(getattr(plusx.nn, name), getattr(torch.nn, name))
 

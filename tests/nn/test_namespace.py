@@ -59,6 +59,8 @@ def test_what_is_not_made_here_is_torchs_own():
         plusx.nn.Conv9d  # noqa: B018
 
 
-@pytest.mark.parametrize("name", ["Conv2d", "MaxPool2d", "AvgPool2d", "BatchNorm2d", "Linear", "ReLU"])
+@pytest.mark.parametrize(
+    "name", ["Conv2d", "MaxPool2d", "AvgPool2d", "BatchNorm2d", "Linear", "ReLU", "Hardswish"]
+)
 def test_what_is_made_here_is_not_torchs(name):
     assert getattr(plusx.nn, name).__module__.startswith("plusx.nn")

@@ -15,7 +15,7 @@ from typing import Any
 import torch.nn
 from torch.nn import Flatten, Identity, Module, Parameter, Sequential
 
-from plusx.nn.activation import ReLU
+from plusx.nn.activation import Hardswish, ReLU
 from plusx.nn.conv import Conv2d
 from plusx.nn.linear import Linear
 from plusx.nn.loss import CrossEntropyLoss
@@ -31,6 +31,7 @@ __all__ = [
     "Flatten",
     "GlobalAvgPool2d",
     "GlobalMaxPool2d",
+    "Hardswish",
     "Identity",
     "Linear",
     "MaxPool2d",

@@ -1,7 +1,5 @@
 """Batch normalisation (Ioffe & Szegedy 2015, arXiv 1502.03167)."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -16,9 +14,15 @@ class BatchNorm2d(torch.nn.BatchNorm2d):
     and move the running ones by `momentum`; in evaluation the running ones normalise.
 
     Args:
-        *args: as `torch.nn.BatchNorm2d`: num_features, eps, momentum, affine, track_running_stats, …
+        num_features: C.
+        eps: added to the variance.
+        momentum: how far the running statistics move, 0 … 1; None for the plain average over all batches.
+        affine: whether there are weight and bias.
+        track_running_stats: whether there are running statistics; without, the batch's own always count.
+        device: where the state lies.
+        dtype: its type.
+        bias: whether there is one, if affine; False asks for a recent torch.
         engine: "reference", "handmade" or "native"; None leaves the choice to the surroundings.
-        **kwargs: the same by name.
 
     Attributes:
         shared: where several processes train together, take the statistics from the pictures of all (set it
@@ -35,9 +39,22 @@ class BatchNorm2d(torch.nn.BatchNorm2d):
     True
     """
 
-    def __init__(self, *args: Any, engine: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device: torch.device | str | int | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        bias: bool = True,
+        engine: str | None = None,
+    ) -> None:
         """Build the layer; see the class for the arguments."""
-        super().__init__(*args, **kwargs)
+        settings = num_features, eps, momentum, affine, track_running_stats, device, dtype
+        super().__init__(*settings, **({} if bias else {"bias": False}))  # older torches know no bias
         self.engine = engine
         self.shared = False
 
