@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from torch import Tensor
+from torch.autograd.graph import Node
 
 from plusx.train import load_recipe
 from plusx.train.recipe import Recipe, to_toml
@@ -155,6 +157,22 @@ def plusx(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedPr
     """A command as a user gives it, in a process of its own."""
     command = [sys.executable, "-m", "plusx", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=cwd)
+
+
+@pytest.fixture
+def nodes() -> Callable[[Tensor], Iterator[Node]]:
+    """Every step of the autograd graph that made a tensor."""
+
+    def walk(y: Tensor) -> Iterator[Node]:
+        seen, ahead = set(), [y.grad_fn]
+        while ahead:
+            node = ahead.pop()
+            if node is not None and node not in seen:
+                seen.add(node)
+                yield node
+                ahead += [following for following, _ in node.next_functions]
+
+    return walk
 
 
 def _status(field: str) -> int:

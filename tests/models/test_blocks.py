@@ -28,7 +28,7 @@ def picture() -> torch.Tensor:
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize(("kind", "last"), BLOCKS)
-def test_without_residual_the_block_is_the_identity_and_the_gradient_passes_unchanged(kind, last, training):
+def test_with_a_zero_residual_the_block_is_the_identity_and_the_gradient_unchanged(kind, last, training):
     """Lesson: ∂L/∂x = ∂L/∂y · (∂F/∂x + 1), so where F = 0 the +1 alone carries the gradient."""
     block, x = build(kind).train(training), picture()
     nn.init.zeros_(getattr(block, last).weight)

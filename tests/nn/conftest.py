@@ -1,6 +1,6 @@
 """What the tests of the layers share."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -12,19 +12,8 @@ def _seeded() -> None:
     torch.manual_seed(0)
 
 
-def nodes(y: Tensor) -> Iterator[object]:
-    """Every step of the autograd graph that made y."""
-    seen, ahead = set(), [y.grad_fn]
-    while ahead:
-        node = ahead.pop()
-        if node is not None and node not in seen:
-            seen.add(node)
-            yield node
-            ahead += [following for following, _ in node.next_functions]
-
-
 @pytest.fixture
-def is_handmade():
+def is_handmade(nodes: Callable[[Tensor], Iterator[object]]) -> Callable[[Tensor], bool]:
     """Whether a gradient written in Python took part: none of torch's own kernels has one."""
 
     def check(y: Tensor) -> bool:

@@ -94,8 +94,3 @@ def test_a_second_process_finds_all_machine_code_and_needs_no_openmp(tmp_path: P
     assert len(first) >= 8  # of two poolings, and of two passes of a norm, a loop and its parts each
     assert files_after_a_process(tmp_path) == first
     assert files_after_a_process(tmp_path, "our own threads") == first
-
-
-@pytest.mark.parametrize("number", [0, 1, 7])
-def test_a_known_number_is_in_the_type(number: int) -> None:
-    assert len(known(number)) == number
