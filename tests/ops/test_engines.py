@@ -30,10 +30,24 @@ def test_an_error_inside_restores_the_choice() -> None:
     assert resolve(None, "native") == "native"
 
 
-def test_unknown_names_list_the_three() -> None:
-    with pytest.raises(ValueError, match=r"reference, handmade, native; got 'fast'"), ops.engine("fast"):
+def test_auto_is_the_operations_own_choice_whatever_surrounds_it() -> None:
+    for default in ops.ENGINES:
+        with ops.engine("reference"):
+            assert resolve("auto", default) == default
+            with ops.engine("auto"):
+                assert resolve(None, default) == default
+                assert resolve("native", default) == "native"
+            assert resolve(None, default) == "reference"
+    x = torch.randn(1, 2, 4, 4, requires_grad=True)
+    with ops.engine("reference"):  # which would refuse to be differentiated
+        assert _backward(ops.conv2d(x, torch.ones(3, 2, 3, 3), engine="auto")) == "ConvolutionBackward0"
+
+
+def test_unknown_names_list_the_known_ones() -> None:
+    message = r"one of reference, handmade, native, auto; got 'fast'"
+    with pytest.raises(ValueError, match=message), ops.engine("fast"):
         pass
-    with pytest.raises(ValueError, match="got 'fast'"):
+    with pytest.raises(ValueError, match=message):
         ops.relu(torch.ones(1), engine="fast")
 
 

@@ -1,5 +1,6 @@
 """`plusx bench ops`: each operation by hand and by PyTorch, beside what the machine allows."""
 
+import functools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -14,8 +15,8 @@ from plusx.device import keep_memory, resolve_precision
 
 Operation = Callable[..., Tensor]
 LAYOUTS = {"channels-last": torch.channels_last, "contiguous": torch.contiguous_format}
-ENGINES = {"handmade": "handmade", "native": "native", "auto": None}
-"""What takes turns; None, nobody's choice, is what a call gets that names no engine."""
+ENGINES = ("handmade", "native", "auto")
+"""What takes turns."""
 ON_GPU = 8
 """Times as many pictures on a GPU: it computes those of the processor faster than they are asked for."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -79,7 +80,7 @@ def _convolutions() -> Iterator[Case]:
     for N, C_in, C_out, size, K, s in shapes:
         out = (size - 1) // s + 1
 
-        def call(x: Tensor, weight: Tensor, engine: str | None, s: int = s, K: int = K) -> Tensor:
+        def call(x: Tensor, weight: Tensor, engine: str, s: int = s, K: int = K) -> Tensor:
             return ops.conv2d(x, weight, stride=s, padding=K // 2, engine=engine)
 
         yield Case(
@@ -93,10 +94,10 @@ def _convolutions() -> Iterator[Case]:
 
 
 def _normalisations() -> Iterator[Case]:
-    def relu_of_norm(x: Tensor, bias: Tensor, engine: str | None) -> Tensor:
+    def relu_of_norm(x: Tensor, bias: Tensor, engine: str) -> Tensor:
         return ops.batch_norm(x, None, None, None, bias, True, activation="relu", engine=engine)
 
-    def block_end(x: Tensor, bias: Tensor, added: Tensor, engine: str | None) -> Tensor:
+    def block_end(x: Tensor, bias: Tensor, added: Tensor, engine: str) -> Tensor:
         return ops.batch_norm(x, None, None, None, bias, True, added=added, activation="relu", engine=engine)
 
     for N, C, size in ((500, 64, 16), (500, 128, 8), (500, 256, 4), (32, 64, 56)):
@@ -173,7 +174,7 @@ def _measure(
 ) -> dict[str, Any]:
     """Check a case's engines against each other, then time them in turn."""
     inputs = [_fresh(shape, dtype, layout, case.group, device) for shape in case.shapes]
-    outputs = {name: case.call(*inputs, engine=engine) for name, engine in ENGINES.items()}
+    outputs = {name: case.call(*inputs, engine=name) for name in ENGINES}
     y = outputs["native"]
     grad = torch.randn_like(y)
     gradients = {name: torch.autograd.grad(out, inputs, grad) for name, out in outputs.items()}
@@ -184,12 +185,12 @@ def _measure(
     moved = sum(x.numel() * x.element_size() for x in inputs) + y.numel() * y.element_size()
     del outputs, gradients
 
-    def both(engine: str | None) -> tuple[float, float]:
+    def both(engine: str) -> tuple[float, float]:
         out: list[Tensor] = []
         forward = timed(lambda: out.append(case.call(*inputs, engine=engine)), device)
         return forward, timed(lambda: torch.autograd.grad(out[0], inputs, grad), device)
 
-    times = alternate({name: lambda engine=engine: both(engine) for name, engine in ENGINES.items()}, rounds)  # type: ignore[misc]
+    times = alternate({name: functools.partial(both, name) for name in ENGINES}, rounds)
     row: dict[str, Any] = {
         "group": case.group,
         "name": case.name,

@@ -5,9 +5,10 @@
 - `native`: PyTorch's vendor kernel.
 
 Whoever names an engine in the call gets it; else the nearest `with plusx.engine(…)` around the call counts;
-else, and inside `with plusx.engine("auto")`, the operation takes the faster one for what it was given. A
-backward pass belongs to the engine of its forward pass, wherever it runs; activation checkpointing computes
-the forward pass once more, and then the engine around that counts.
+else the operation takes the faster one for what it was given. A call or a block that names "auto" gets that
+choice of the operation's, whatever surrounds it. A backward pass belongs to the engine of its forward pass,
+wherever it runs; activation checkpointing computes the forward pass once more, and then the engine around
+that counts.
 """
 
 import threading
@@ -30,9 +31,11 @@ class _Choice(threading.local):
 _choice = _Choice()
 
 
-def _checked(name: str) -> Engine:
+def _checked(name: str) -> Engine | None:
+    if name == "auto":
+        return None
     if name not in ENGINES:
-        raise ValueError(f"engine must be one of {', '.join(ENGINES)}; got {name!r}")
+        raise ValueError(f"engine must be one of {', '.join(ENGINES)}, auto; got {name!r}")
     return name
 
 
@@ -52,7 +55,7 @@ def engine(name: str) -> Iterator[None]:
     ...     ops.relu(torch.tensor([-1.0, 2.0])).tolist()
     [0.0, 2.0]
     """
-    outer, _choice.name = _choice.name, None if name == "auto" else _checked(name)
+    outer, _choice.name = _choice.name, _checked(name)
     try:
         yield
     finally:
@@ -60,7 +63,7 @@ def engine(name: str) -> Iterator[None]:
 
 
 def asked(name: str | None) -> Engine | None:
-    """Return the engine that was asked for, in the call or by the surrounding block; None for nobody did."""
+    """Return the engine that was asked for, in the call or by the surrounding block; None for the faster."""
     return _choice.name if name is None else _checked(name)
 
 

@@ -194,7 +194,7 @@ def conv2d(
 
 
 def _fastest(x: Tensor, weight: Tensor, geometry: Geometry) -> Engine | Literal["strips"]:
-    """What the benchmark (`plusx bench ops conv`) says is the fastest way for these sizes."""
+    """What the benchmark (`plusx bench ops convolution`) says is the fastest way for these sizes."""
     watched = is_traced() and not torch.compiler.is_compiling()
     if watched or torch.compiler.is_exporting():
         return "native"  # what is recorded is for places without plusx, and for batches of any size
