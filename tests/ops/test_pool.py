@@ -373,3 +373,24 @@ def test_what_was_pooled_first_in_inference_can_be_differentiated_later() -> Non
         ops.avg_pool2d(x, 3, 2, 1, engine="handmade")
     ops.avg_pool2d(x, 3, 2, 1, engine="handmade").sum().backward()
     assert x.grad is not None
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int8, torch.uint8])
+@pytest.mark.parametrize("name", [None, "reference", "handmade", "native"])
+def test_the_largest_of_whole_numbers_is_one(name, dtype) -> None:
+    lowest = torch.iinfo(dtype).min
+    x = torch.tensor([[[1, lowest], [lowest, lowest]]], dtype=dtype)
+    assert ops.max_pool2d(x, 2, 1, "same", engine=name).tolist() == [[[1, lowest], [lowest, lowest]]]
+    assert ops.max_pool2d(x, 2, 1, 1, engine=name).tolist() == [
+        [[1, 1, lowest], [1, 1, lowest], [lowest, lowest, lowest]]
+    ]
+    largest = ops.global_max_pool2d(x, engine=name)
+    assert (largest.dtype, largest.tolist()) == (dtype, [[[1]]])
+
+
+@pytest.mark.parametrize("name", [None, "reference", "handmade", "native"])
+def test_means_of_whole_numbers_are_refused(name) -> None:
+    x = torch.ones(1, 2, 2, dtype=torch.int64)
+    for pool in (ops.global_avg_pool2d, lambda x, engine: ops.avg_pool2d(x, 2, engine=engine)):
+        with pytest.raises(ValueError, match=r"real numbers; got torch.int64, use x.float\(\)"):
+            pool(x, engine=name)

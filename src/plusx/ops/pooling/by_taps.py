@@ -4,14 +4,14 @@ import torch
 from torch import Tensor
 
 from plusx.ops.chunks import chunks
-from plusx.ops.pooling.windows import Geometry, first_tap, taps
+from plusx.ops.pooling.windows import Geometry, first_tap, lowest, taps
 
 
 def max_forward(x: Tensor, geometry: Geometry, y: Tensor, winner: Tensor) -> None:
     """Fill y and winner (N, C, H_out, W_out): the largest of the taps so far, and the tap that it is."""
     size = (x.shape[2], x.shape[3])
     for chunk in chunks(x):
-        best, won = y[chunk].fill_(-torch.inf), winner[chunk]
+        best, won = y[chunk].fill_(lowest(x.dtype)), winner[chunk]
         won.copy_(first_tap(geometry))
         for tap, there, here in taps(size, geometry):
             candidate = x[chunk][here]

@@ -17,7 +17,7 @@ from plusx.ops.loops import UNROLLED, layout_of
 from plusx.ops.pooling.average import AveragePool
 from plusx.ops.pooling.global_pool import GlobalAveragePool, GlobalMaxPool
 from plusx.ops.pooling.maximum import MaxPool
-from plusx.ops.pooling.windows import Geometry, count_pixels, resolve_windows
+from plusx.ops.pooling.windows import Geometry, count_pixels, lowest, resolve_windows
 from plusx.ops.shape import Edges, IntOrPair, Padding, Pair
 
 LARGE = 2**25
@@ -37,7 +37,7 @@ def max_pool2d(
     """Return the largest value in each window (lesson: 最大池化).
 
     Args:
-        x: (N, C, H, W), or one picture (C, H, W).
+        x: (N, C, H, W), or one picture (C, H, W), of real or whole numbers.
         kernel_size: K, one number or (vertical, horizontal).
         stride: s; K if left out.
         padding: on both sides, at most half of the window, or "valid" or "same"; counts as −∞.
@@ -72,7 +72,7 @@ def max_pool2d(
         case "native":
             (top, bottom), (left, right) = sides
             if start != (bottom, right):
-                x, start = F.pad(x, (left, right, top, bottom), value=-torch.inf), (0, 0)
+                x, start = F.pad(x, (left, right, top, bottom), value=lowest(x.dtype)), (0, 0)
             return F.max_pool2d(x, K, s, start, d, ceil_mode)
 
 
@@ -89,7 +89,7 @@ def avg_pool2d(
     """Return the mean of each window (lesson: 平均池化).
 
     Args:
-        x: (N, C, H, W), or one picture (C, H, W).
+        x: (N, C, H, W), or one picture (C, H, W), of real numbers.
         kernel_size: K, one number or (vertical, horizontal).
         stride: s; K if left out.
         padding: zeros on both sides, at most half of the window, or "valid" or "same".
@@ -101,7 +101,8 @@ def avg_pool2d(
         (N, C, H_out, W_out); see `plusx.ops.output_size`.
 
     Raises:
-        ValueError: if an argument is out of range or no window fits.
+        ValueError: if an argument is out of range, no window fits, or x holds whole numbers, as their means
+            would not.
 
     >>> avg_pool2d(torch.tensor([[[1.0, 2.0], [3.0, 6.0]]]), 2).tolist()
     [[[3.0]]]
@@ -110,6 +111,7 @@ def avg_pool2d(
         return avg_pool2d(x[None], kernel_size, stride, padding, ceil_mode, count_include_pad, engine=engine)[
             0
         ]
+    _check_real(x)
     geometry, sides = resolve_windows(x, kernel_size, stride, padding, 1, ceil_mode)
     K, s, start, _, out = geometry
     size = (x.shape[2], x.shape[3])
@@ -150,6 +152,7 @@ def global_avg_pool2d(x: Tensor, *, engine: str | None = None) -> Tensor:
     if x.dim() == 3:
         return global_avg_pool2d(x[None], engine=engine)[0]
     _check_map(x)
+    _check_real(x)
     match resolve(engine, "handmade"):
         case "handmade":
             return GlobalAveragePool.apply(x)
@@ -202,3 +205,8 @@ def _counted(
 def _check_map(x: Tensor) -> None:
     if x.dim() != 4 or 0 in x.shape[2:]:
         raise ValueError(f"x must be (N, C, H, W) or (C, H, W) with at least one pixel; got {tuple(x.shape)}")
+
+
+def _check_real(x: Tensor) -> None:
+    if not x.is_floating_point():
+        raise ValueError(f"x must hold real numbers; got {x.dtype}, use x.float()")

@@ -51,6 +51,15 @@ def empty(like: Tensor, size: Pair, dtype: torch.dtype, layout: torch.memory_for
     return torch.empty(*like.shape[:2], *size, dtype=dtype, device=like.device, memory_format=layout)
 
 
+def lowest(dtype: torch.dtype) -> float:
+    """Return what no number of this dtype is below: padding that never wins.
+
+    >>> lowest(torch.float32), lowest(torch.uint8)
+    (-inf, 0)
+    """
+    return -torch.inf if dtype.is_floating_point else torch.iinfo(dtype).min
+
+
 def resolve_windows(
     x: Tensor,
     kernel_size: IntOrPair,
