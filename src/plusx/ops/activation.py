@@ -15,6 +15,18 @@ Activation = Literal["identity", "relu", "hardswish"]
 ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
 
 
+def check_activation(name: str) -> None:
+    """Refuse what is no activation.
+
+    Raises:
+        ValueError: for any other name.
+
+    >>> check_activation("relu")
+    """
+    if name not in ACTIVATIONS:
+        raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}; got {name!r}")
+
+
 class Rectifier(torch.autograd.Function):
     """`y = max(x, 0)`, so `∂L/∂x = ∂L/∂y` where y > 0 and 0 elsewhere (at x = 0 too)."""
 
@@ -93,6 +105,7 @@ def activate(x: Tensor, activation: Activation, *, engine: str | None = None) ->
     >>> activate(torch.tensor([-1.0, 2.0]), "identity").tolist()
     [-1.0, 2.0]
     """
+    check_activation(activation)
     match activation:
         case "identity":
             return x
@@ -100,5 +113,3 @@ def activate(x: Tensor, activation: Activation, *, engine: str | None = None) ->
             return relu(x, engine=engine)
         case "hardswish":
             return hardswish(x, engine=engine)
-        case _:
-            raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}; got {activation!r}")

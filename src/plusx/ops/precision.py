@@ -1,4 +1,4 @@
-"""How the operations behave under `torch.autocast`: the dtypes are torch's, whichever engine computes."""
+"""Which dtype something is computed in: sums in float32 at least; under `torch.autocast` as torch has it."""
 
 import functools
 from collections.abc import Callable
@@ -9,6 +9,15 @@ from torch import Tensor
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+def accumulation_dtype(x: Tensor) -> torch.dtype:
+    """Return the dtype for sums over x: float32, or float64 where x is.
+
+    >>> accumulation_dtype(torch.ones(1, dtype=torch.bfloat16))
+    torch.float32
+    """
+    return torch.promote_types(x.dtype, torch.float32)
 
 
 def _is_on(device: str) -> bool:

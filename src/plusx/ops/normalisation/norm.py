@@ -7,13 +7,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from plusx.ops import reference
-from plusx.ops.activation import ACTIVATIONS, Activation, activate
-from plusx.ops.engines import asked, resolve
+from plusx.ops.activation import Activation, activate, check_activation
+from plusx.ops.engines import Engine, asked, resolve
 from plusx.ops.lesson_layout import from_lesson, to_lesson, vector
 from plusx.ops.normalisation import fused
 from plusx.ops.normalisation.fused import FusedNormalisation
 from plusx.ops.normalisation.plain import Normalisation, statistics_of
 from plusx.ops.normalisation.shared import SharedNormalisation, shared_statistics
+from plusx.ops.precision import accumulation_dtype
 
 
 def batch_norm(
@@ -61,8 +62,7 @@ def batch_norm(
     [[-1.0], [1.0]]
     """
     _check(x, added, running_mean, running_var, weight, bias)
-    if activation not in ACTIVATIONS:
-        raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}; got {activation!r}")
+    check_activation(activation)
     if training and shared:
         with torch.no_grad():
             mean, variance, count = shared_statistics(x)
@@ -78,30 +78,25 @@ def batch_norm(
         raise ValueError("evaluation needs running_mean and running_var")
     in_one_pass = asked(engine) != "native" and fused.suits(x, added)
     chosen = resolve(engine, "handmade" if in_one_pass and fused.pays(x) else "native")
-    if chosen == "native":
-        if weight is None and bias is not None:
-            weight = torch.ones_like(bias)  # cuDNN's gradients want both or none
-        y = F.batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
-        return _finish(y, added, activation, chosen)
-    if training:
-        with torch.no_grad():
-            mean, variance = _batch_statistics(x, chosen)
-            _move_running(running_mean, running_var, mean, variance, values, momentum)
-    else:
-        assert running_mean is not None
-        assert running_var is not None
-        wide = torch.promote_types(x.dtype, torch.float32)
-        mean, variance = running_mean.to(wide), running_var.to(wide)
-    if chosen == "handmade" and in_one_pass:
-        return FusedNormalisation.apply(x, weight, bias, added, mean, variance, eps, training, activation)
-    if chosen == "handmade":
-        y = Normalisation.apply(x, weight, bias, mean, variance, eps, values if training else None)
-        return _finish(y, added, activation, chosen)
-    pictures = to_lesson(_as_pictures(x), (0, 2, 3, 1))
-    output = reference.batch_norm(
-        pictures, to_lesson(mean), to_lesson(variance), vector(weight), vector(bias), eps
-    )
-    return _finish(from_lesson(output, x, (0, 3, 1, 2)).reshape(x.shape), added, activation, chosen)
+    match chosen:
+        case "reference":
+            mean, variance = _statistics(x, running_mean, running_var, training, momentum, chosen)
+            pictures = to_lesson(_as_pictures(x), (0, 2, 3, 1))
+            output = reference.batch_norm(
+                pictures, to_lesson(mean), to_lesson(variance), vector(weight), vector(bias), eps
+            )
+            y = from_lesson(output, x, (0, 3, 1, 2)).reshape(x.shape)
+        case "handmade":
+            mean, variance = _statistics(x, running_mean, running_var, training, momentum, chosen)
+            if in_one_pass:
+                given = (x, weight, bias, added, mean, variance, eps, training, activation)
+                return FusedNormalisation.apply(*given)
+            y = Normalisation.apply(x, weight, bias, mean, variance, eps, values if training else None)
+        case "native":
+            if weight is None and bias is not None:
+                weight = torch.ones_like(bias)  # cuDNN's gradients want both or none
+            y = F.batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
+    return _finish(y, added, activation, chosen)
 
 
 def _check(x: Tensor, added: Tensor | None, *by_channel: Tensor | None) -> None:
@@ -115,6 +110,24 @@ def _check(x: Tensor, added: Tensor | None, *by_channel: Tensor | None) -> None:
                 f"running statistics, weight and bias must be ({x.shape[1]},) for x {tuple(x.shape)}; "
                 f"got {tuple(v.shape)}"
             )
+
+
+def _statistics(
+    x: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    training: bool,
+    momentum: float,
+    engine: Engine,
+) -> tuple[Tensor, Tensor]:
+    """Mean and variance to normalise with: the running ones, or the batch's, towards which those move."""
+    if not training and running_mean is not None and running_var is not None:
+        wide = accumulation_dtype(x)
+        return running_mean.to(wide), running_var.to(wide)
+    with torch.no_grad():
+        mean, variance = _batch_statistics(x, engine)
+        _move_running(running_mean, running_var, mean, variance, x.numel() // max(1, x.shape[1]), momentum)
+    return mean, variance
 
 
 def _move_running(
