@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from plusx.ops import reference
 from plusx.ops.engines import resolve
 from plusx.ops.lesson_layout import from_lesson, to_lesson
-from plusx.ops.precision import as_given, for_losses
+from plusx.ops.precision import accumulation_dtype, as_given, for_losses
 
 Reduction = Literal["mean", "sum", "none"]
 NONE = torch.iinfo(torch.int64).min
@@ -98,7 +98,7 @@ def cross_entropy(
             )
         case "handmade":
             logits = for_losses(logits)
-            z = logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
+            z = logits.to(accumulation_dtype(logits))
             classes = z.shape[1]
             q = torch.full_like(z, label_smoothing / classes)
             q.scatter_(1, target[:, None], 1 - label_smoothing + label_smoothing / classes)

@@ -16,6 +16,7 @@ from torch import Tensor
 from plusx.ops import loops
 from plusx.ops.convolution.column_loops import add_up
 from plusx.ops.parts import parts
+from plusx.ops.precision import accumulation_dtype
 from plusx.ops.shape import span
 
 CHUNK_BYTES = 2**21
@@ -133,7 +134,7 @@ def weight_gradient(
 ) -> Tensor:
     """Columns transposed times gradient, summed over the chunks in float32 at least."""
     C_out, C_in = grad.shape[1], x.shape[1] // groups
-    wide = torch.promote_types(x.dtype, torch.float32)
+    wide = accumulation_dtype(x)
     total = x.new_zeros(groups, kernel_size[0] * kernel_size[1] * C_in, C_out // groups, dtype=wide)
     for chunk, columns in columns_of(x, kernel_size, grad.shape[2:], stride, offset, dilation, groups):
         rows = grad[chunk].permute(0, 2, 3, 1).reshape(-1, groups, C_out // groups).transpose(0, 1)

@@ -18,6 +18,7 @@ from plusx.ops.activation import ACTIVATIONS, Activation
 from plusx.ops.loops import as_array, as_pictures, layout_of
 from plusx.ops.normalisation import pixel_loops, plane_loops
 from plusx.ops.parts import Known, known, parts
+from plusx.ops.precision import accumulation_dtype
 
 ROW = 1024
 """Numbers in a row of channels side by side: entering a loop costs as much as a few dozen of them."""
@@ -26,7 +27,7 @@ ROW = 1024
 def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance of each channel, in float32 at least."""
     # Deviations from some number of the channel's own: where the mean is large, squares of x would cancel.
-    origin = x[0, :, 0, 0].to(torch.promote_types(x.dtype, torch.float32)).contiguous()
+    origin = x[0, :, 0, 0].to(accumulation_dtype(x)).contiguous()
     first, second = sums(x, origin) / (x.numel() // x.shape[1])
     return (origin + first).to(origin.dtype), (second - first * first).clamp(min=0).to(origin.dtype)
 

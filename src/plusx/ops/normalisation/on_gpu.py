@@ -13,6 +13,7 @@ import triton.language as tl
 from torch import Tensor
 
 from plusx.ops.activation import Activation
+from plusx.ops.precision import accumulation_dtype
 
 TILE = 2048
 """Numbers of a tile: 16 for each thread."""
@@ -192,7 +193,7 @@ def _input_gradient(
 
 def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance of each channel, in float32 at least."""
-    wide = torch.promote_types(x.dtype, torch.float32)
+    wide = accumulation_dtype(x)
     C, R, partial, rounds = _shares(x, wide)
     mean, variance = (torch.empty(C, dtype=wide, device=x.device) for _ in range(2))
     with torch.cuda.device_of(x):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from plusx.ops.chunks import chunks
-from plusx.ops.precision import as_given
+from plusx.ops.precision import accumulation_dtype, as_given
 
 
 def _axes(x: Tensor) -> list[int]:
@@ -25,7 +25,7 @@ def statistics_of(x: Tensor) -> tuple[Tensor, Tensor]:
     Reads x once. A chunk of n values with mean m and variance v adds n/N · (v + (m − μ)²) to the variance of
     all N: both terms are squares, so nothing cancels.
     """
-    axes, wide = _axes(x), torch.promote_types(x.dtype, torch.float32)
+    axes, wide = _axes(x), accumulation_dtype(x)
     shares, means, variances = [], [], []
     for chunk in chunks(x):
         part = x[chunk].to(wide)

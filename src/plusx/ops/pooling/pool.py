@@ -18,6 +18,7 @@ from plusx.ops.pooling.average import AveragePool
 from plusx.ops.pooling.global_pool import GlobalAveragePool, GlobalMaxPool
 from plusx.ops.pooling.maximum import MaxPool
 from plusx.ops.pooling.windows import Geometry, count_pixels, lowest, resolve_windows
+from plusx.ops.precision import accumulation_dtype
 from plusx.ops.shape import Edges, IntOrPair, Padding, Pair
 
 LARGE = 2**25
@@ -127,8 +128,7 @@ def avg_pool2d(
             )
         case "handmade":
             count = _counted if loops.serve(x) or gpu.serve(x) else _count
-            wide = torch.promote_types(x.dtype, torch.float32)
-            n = count(size, geometry, sides, count_include_pad, wide, x.device)
+            n = count(size, geometry, sides, count_include_pad, accumulation_dtype(x), x.device)
             return AveragePool.apply(x, n, size, geometry)
         case "native":
             (top, bottom), (left, right) = sides
