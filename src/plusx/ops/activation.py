@@ -41,8 +41,6 @@ class Rectifier(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         """Stop the gradient where the output is 0; a NaN is not 0."""
         (y,) = ctx.saved_tensors
-        if y.dim() == 0:
-            return torch.where(y <= 0, 0, grad)
         dx = torch.empty_like(y)
         for chunk in chunks(y):
             dx[chunk] = torch.where(y[chunk] <= 0, 0, grad[chunk])
