@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numba.core.errors import TypingError
 
+from plusx.ops.compiling import compiled
 from plusx.ops.lanes import EIGHT_LANES, SIXTEEN_LANES, load, noughts, plus_product, spread, store
-from plusx.ops.loops import compiled
 from plusx.ops.parts import Known
 
 HALF = np.float32(0.5)

@@ -6,8 +6,8 @@ Pictures are (N, C, H, W), best in channels-last memory; kernels are (C_out, C_i
 Where to read: `convolution`, `pooling` and `normalisation` are rooms of their own; the small operations are
 `activation`, `linear` and `loss`. A room has the function that is called, which chooses a way; the formulas,
 forward beside backward; and the ways to compute them, such as `in_loops` (compiled, on all cores) and
-`on_gpu` (Triton). What the rooms share is here: `loops`, `parts` and `lanes` for what is compiled, `shape`
-and `engines`.
+`on_gpu` (Triton). What the rooms share is here: `compiling`, `loops`, `parts`, `lanes` and `bfloat16` for
+what is compiled, `shape` and `engines`.
 """
 
 from plusx.ops.activation import Activation, hardswish, relu

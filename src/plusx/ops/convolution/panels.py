@@ -8,8 +8,8 @@ b and c lie in panels of 16 columns, (columns / 16, rows, 16): what `_four_rows`
 one or two pieces of memory. a may lie as it likes.
 """
 
+from plusx.ops.compiling import compiled, inlined
 from plusx.ops.lanes import EIGHT_LANES, MOST_LANES, SIXTEEN_LANES, load, noughts, plus_product, spread, store
-from plusx.ops.loops import compiled, inlined
 
 PANEL = 16
 TWO_PANELS = MOST_LANES == SIXTEEN_LANES

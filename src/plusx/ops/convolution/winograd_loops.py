@@ -25,9 +25,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from plusx.ops.compiling import compiled, inlined
 from plusx.ops.convolution.panels import PANEL, in_panels, products
 from plusx.ops.lanes import EIGHT_LANES, load, noughts, store
-from plusx.ops.loops import compiled, inlined
 from plusx.ops.parts import in_parts
 
 TILES = 48

@@ -10,7 +10,8 @@ reads what it needs before it chooses or writes: only then it becomes vector ins
 import numpy as np
 
 from plusx.ops.activation import ACTIVATIONS
-from plusx.ops.loops import compiled, inlined, narrow, wide
+from plusx.ops.bfloat16 import narrow, wide
+from plusx.ops.compiling import compiled, inlined
 from plusx.ops.parts import in_parts
 
 BLOCK = 64  # rows added up in the numbers' own precision, before the sum goes to float64

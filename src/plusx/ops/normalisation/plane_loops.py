@@ -4,7 +4,8 @@ All of a plane is of one channel, whose factors are (…, C) and stay in registe
 the numbers' own precision, in the order that suits the processor, and added up in float64.
 """
 
-from plusx.ops.loops import compiled, narrow, reordering, wide
+from plusx.ops.bfloat16 import narrow, wide
+from plusx.ops.compiling import compiled, reordering
 from plusx.ops.normalisation.pixel_loops import f, through_f
 from plusx.ops.parts import in_parts
 

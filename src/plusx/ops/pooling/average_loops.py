@@ -5,8 +5,10 @@ Every sum is taken in float32 at least and rounded once. `n` (H_out·W_out,) say
 
 import numpy as np
 
-from plusx.ops.loops import UNROLLED, compiled, inlined, narrow, wide, windows_over
+from plusx.ops.bfloat16 import narrow, wide
+from plusx.ops.compiling import compiled, inlined
 from plusx.ops.parts import in_parts
+from plusx.ops.pooling.reach import UNROLLED, windows_over
 
 
 @inlined

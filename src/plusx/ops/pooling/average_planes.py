@@ -5,7 +5,8 @@ Every sum is taken in float32 at least and rounded once. `n` (H_out·W_out,) say
 
 import numpy as np
 
-from plusx.ops.loops import compiled, inlined, narrow, wide
+from plusx.ops.bfloat16 import narrow, wide
+from plusx.ops.compiling import compiled, inlined
 from plusx.ops.parts import in_parts
 from plusx.ops.pooling.planes import take_apart
 

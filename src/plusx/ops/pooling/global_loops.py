@@ -6,7 +6,8 @@ with y (N·C,).
 
 import numpy as np
 
-from plusx.ops.loops import compiled, inlined, narrow, reordering, wide
+from plusx.ops.bfloat16 import narrow, wide
+from plusx.ops.compiling import compiled, inlined, reordering
 from plusx.ops.parts import in_parts
 from plusx.ops.pooling.larger import keep_larger
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from plusx.ops import loops
-from plusx.ops.backward import apply_or_forward
 from plusx.ops.loops import layout_of
 from plusx.ops.parts import parts
 from plusx.ops.pooling import global_loops
+from plusx.ops.pooling.backward import apply_or_forward
 from plusx.ops.pooling.ways import loops_serve
 from plusx.ops.pooling.windows import empty
 from plusx.ops.shape import Pair

@@ -1,6 +1,7 @@
 """Which of two numbers a maximum keeps, as PyTorch decides it; all loops of maximum pooling compare so."""
 
-from plusx.ops.loops import inlined, wide
+from plusx.ops.bfloat16 import wide
+from plusx.ops.compiling import inlined
 
 
 @inlined

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from plusx.ops.backward import apply_or_forward
 from plusx.ops.loops import layout_of
+from plusx.ops.pooling.backward import apply_or_forward
 from plusx.ops.pooling.ways import way_for
 from plusx.ops.pooling.windows import Geometry, empty, taps
 from plusx.ops.shape import Pair

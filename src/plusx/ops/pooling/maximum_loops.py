@@ -11,9 +11,11 @@ Contiguous pictures have loops of their own, `plusx.ops.pooling.maximum_planes`.
 
 import numpy as np
 
-from plusx.ops.loops import UNROLLED, compiled, inlined, narrow, wide, windows_over
+from plusx.ops.bfloat16 import narrow, wide
+from plusx.ops.compiling import compiled, inlined
 from plusx.ops.parts import in_parts
 from plusx.ops.pooling.larger import larger
+from plusx.ops.pooling.reach import UNROLLED, windows_over
 
 
 @inlined

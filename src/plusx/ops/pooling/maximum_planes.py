@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from plusx.ops.loops import compiled, narrow, wide
+from plusx.ops.bfloat16 import narrow, wide
+from plusx.ops.compiling import compiled
 from plusx.ops.parts import in_parts
 from plusx.ops.pooling.larger import keep_larger, larger
 from plusx.ops.pooling.planes import take_apart

@@ -17,7 +17,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from plusx.ops.loops import compiled, wide
+from plusx.ops.bfloat16 import wide
+from plusx.ops.compiling import compiled
 from plusx.ops.pooling.windows import Geometry
 from plusx.ops.shape import Pair
 

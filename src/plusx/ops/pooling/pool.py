@@ -13,10 +13,11 @@ from torch.nn import functional as F
 from plusx.ops import gpu, loops, reference
 from plusx.ops.engines import resolve
 from plusx.ops.lesson_layout import each_picture
-from plusx.ops.loops import UNROLLED, layout_of
+from plusx.ops.loops import layout_of
 from plusx.ops.pooling.average import AveragePool
 from plusx.ops.pooling.global_pool import GlobalAveragePool, GlobalMaxPool
 from plusx.ops.pooling.maximum import MaxPool
+from plusx.ops.pooling.reach import UNROLLED
 from plusx.ops.pooling.windows import Geometry, count_pixels, lowest, resolve_windows
 from plusx.ops.precision import accumulation_dtype
 from plusx.ops.shape import Edges, IntOrPair, Padding, Pair

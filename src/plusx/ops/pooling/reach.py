@@ -1,0 +1,24 @@
+"""Which windows of a pooling reach a pixel, and up to what size a window is written out tap by tap."""
+
+from typing import Any
+
+import numpy as np
+
+from plusx.ops.compiling import compiled
+
+UNROLLED = 16
+"""Taps of a pooling window that are written out one after the other; a larger window is walked."""
+
+
+@compiled
+def windows_over(length: int, K: int, s: int, start: int, d: int, out: int) -> Any:
+    """For each pixel of an axis: how many windows reach it, which (in order), and through which tap."""
+    count = np.zeros(length, np.int64)
+    windows, taps = np.zeros((length, K), np.int64), np.zeros((length, K), np.int64)
+    for p in range(out):
+        for i in range(K):
+            pixel = p * s + i * d - start
+            if 0 <= pixel < length:
+                windows[pixel, count[pixel]], taps[pixel, count[pixel]] = p, i
+                count[pixel] += 1
+    return count, windows, taps
