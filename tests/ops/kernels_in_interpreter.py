@@ -12,7 +12,7 @@ from plusx.ops.normalisation import fused
 from plusx.ops.normalisation import on_gpu as norm_on_gpu
 from plusx.ops.pooling import on_gpu as pool_on_gpu
 from plusx.ops.pooling.ways import way_for
-from plusx.ops.pooling.windows import Geometry
+from plusx.ops.pooling.windows import PoolGeometry
 
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
 
@@ -76,7 +76,7 @@ def test_pooling_goes_by_the_kernels(monkeypatch) -> None:
     for pool in (ops.max_pool2d, ops.avg_pool2d):
         torch.autograd.grad(pool(x, 2, engine="handmade").sum(), x)
     assert len(launched) == 4
-    assert way_for(x, Geometry((9, 9), (1, 1), (0, 0), (1, 1), (1, 1))) is not pool_on_gpu
+    assert way_for(x, PoolGeometry((9, 9), (1, 1), (0, 0), (1, 1), (1, 1))) is not pool_on_gpu
 
 
 @settings(max_examples=30, deadline=None)

@@ -5,7 +5,7 @@ import pytest
 from numba.core.errors import TypingError
 
 from plusx.ops.compiling import compiled
-from plusx.ops.lanes import EIGHT_LANES, SIXTEEN_LANES, load, noughts, plus_product, spread, store
+from plusx.ops.lanes import EIGHT_LANES, SIXTEEN_LANES, broadcast, load, noughts, plus_product, store
 from plusx.ops.parts import Known
 
 HALF = np.float32(0.5)
@@ -14,9 +14,9 @@ HALF = np.float32(0.5)
 @compiled
 def _calculate(x, y, out, width):
     a, b, n = load(x, 0, width), load(y, 1, width), len(width)
-    for k, lanes in enumerate((a + b, a - b, a * b, HALF * a - b, spread(y, 2, width) + noughts(width))):
+    for k, lanes in enumerate((a + b, a - b, a * b, HALF * a - b, broadcast(y, 2, width) + noughts(width))):
         store(out, n * k, lanes)
-    store(out, 5 * n, plus_product(a, b, spread(x, 3, width)))
+    store(out, 5 * n, plus_product(a, b, broadcast(x, 3, width)))
 
 
 @pytest.mark.parametrize("width", [EIGHT_LANES, SIXTEEN_LANES])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numba import njit
 
 from plusx.ops.convolution import panels as module
-from plusx.ops.convolution.panels import PANEL, in_panels, products
+from plusx.ops.convolution.panels import PANEL, place_in_panels, products
 
 
 @pytest.fixture(scope="module", params=[False, True])
@@ -58,4 +58,5 @@ def test_products_equal_numpys(multiply, matrices, rows, panels, length, transpo
 def test_a_column_is_found_in_its_panel() -> None:
     b = np.arange(2 * 5 * 32, dtype=np.float32).reshape(2, 5, 32)
     flat = in_columns(b)[1].reshape(-1)
-    assert all(flat[in_panels.py_func(c, row, 5)] == b[1, row, c] for c in range(32) for row in range(5))
+    place = place_in_panels.py_func
+    assert all(flat[place(c, row, 5)] == b[1, row, c] for c in range(32) for row in range(5))

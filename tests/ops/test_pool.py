@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from plusx import ops
 from plusx.ops import loops
 from plusx.ops.pooling.planes import lay_out
-from plusx.ops.pooling.windows import Geometry
+from plusx.ops.pooling.windows import PoolGeometry
 
 CASES = [
     # kernel_size, stride, padding, ceil_mode
@@ -226,7 +226,7 @@ def test_a_stride_of_no_account_takes_no_memory(pool, layout) -> None:
     x = torch.arange(90.0).reshape(1, 1, 9, 10).contiguous(memory_format=layout)
     y = pool(x, 2, 100_000, engine="handmade")
     torch.testing.assert_close(y, pool(x, 2, 100_000, engine="native"))
-    assert lay_out((9, 10), Geometry((2, 2), (100_000, 100_000), (0, 0), (1, 1), (1, 1))).room < 10_000
+    assert lay_out((9, 10), PoolGeometry((2, 2), (100_000, 100_000), (0, 0), (1, 1), (1, 1))).room < 10_000
 
 
 @pytest.mark.parametrize("pool", [ops.max_pool2d, ops.avg_pool2d])

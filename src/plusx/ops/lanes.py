@@ -3,8 +3,8 @@
 Most loops leave it to the compiler to find such vectors. Where a loop has to say what stays in the
 processor's registers, it says it with these:
 
-    u = load(x, k, EIGHT_LANES)                          # x[k], …, x[k + 7]
-    s = plus_product(s, spread(w, i, EIGHT_LANES), u)    # s + w[i] · u, rounded once where the processor can
+    u = load(x, k, EIGHT_LANES)                           # x[k], …, x[k + 7]
+    s = plus_product(s, broadcast(w, i, EIGHT_LANES), u)  # s + w[i] · u, rounded once where the processor can
     store(y, k, FOUR * u - s)
 
 How many there are the compiler has to know (`plusx.ops.parts.known`). A processor with shorter vectors takes
@@ -73,7 +73,7 @@ def _places(width: int, context: Any, builder: Any, kind: Any, array: Any, index
     return builder.bitcast(_place(context, builder, kind, array, index), _vector(width).as_pointer())
 
 
-def _spread(builder: Any, number: Any, width: int) -> Any:
+def _broadcast(builder: Any, number: Any, width: int) -> Any:
     undefined, first = ir.Constant(_vector(width), ir.Undefined), ir.Constant(ir.IntType(32), 0)
     everywhere = ir.Constant(ir.VectorType(ir.IntType(32), width), [0] * width)
     return builder.shuffle_vector(builder.insert_element(undefined, number, first), undefined, everywhere)
@@ -115,14 +115,14 @@ def store(_: Any, array: Any, index: Any, lanes: Any) -> Any:
 
 
 @intrinsic
-def spread(_: Any, array: Any, index: Any, width: Any) -> Any:
+def broadcast(_: Any, array: Any, index: Any, width: Any) -> Any:
     """One number of a float32 array, so many times."""
     _check(array)
     lanes = _lanes(width)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         number = builder.load(_place(context, builder, signature.args[0], *args[:2]))
-        return _spread(builder, number, lanes.width)
+        return _broadcast(builder, number, lanes.width)
 
     return lanes(array, types.intp, width), generate
 
@@ -145,7 +145,7 @@ def _operator(python: Callable[[Any, Any], Any], instruction: str) -> None:
     @intrinsic
     def calculate(_: Any, a: Any, b: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            left = args[0] if a == b else _spread(builder, args[0], b.width)
+            left = args[0] if a == b else _broadcast(builder, args[0], b.width)
             return getattr(builder, instruction)(left, args[1], flags=("contract",))
 
         return b(a, b), generate

@@ -33,7 +33,7 @@ def is_traced() -> bool:
 
 
 def layout_of(x: Tensor) -> torch.memory_format:
-    """Return whether channels come last in memory."""
+    """Return channels-last if x lies so, else contiguous, which loops then have it copied to."""
     last = x.is_contiguous(memory_format=torch.channels_last) and x.stride(1) == 1
     return torch.channels_last if last else torch.contiguous_format
 

@@ -1,4 +1,4 @@
-"""The loop that sends the products of an input's gradient where they belong, for `columns.spread`."""
+"""The loop that sends the products of an input's gradient where they belong, for `columns.col2im`."""
 
 import numpy as np
 

@@ -80,23 +80,23 @@ def convolve(
     C_out, H, W = weight.shape[0], *size
     # (C_out, C_in/groups, K, K) → (groups, K·K·C_in/groups, C_out/groups), in the order of the columns
     matrix = weight.unflatten(0, (groups, -1)).permute(0, 3, 4, 2, 1).flatten(1, 3)
-    start = None if bias is None else bias.reshape(groups, 1, -1)
+    b = None if bias is None else bias.reshape(groups, 1, -1)
     y = x.new_empty(x.shape[0], H, W, C_out)
     for chunk, columns in columns_of(x, weight.shape[2:], size, stride, offset, dilation, groups, step):
-        product = columns @ matrix if start is None else torch.baddbmm(start, columns, matrix)
+        product = columns @ matrix if b is None else torch.baddbmm(b, columns, matrix)
         y[chunk] = product.transpose(0, 1).reshape(-1, H, W, C_out)
     return y.permute(0, 3, 1, 2)
 
 
-def spreading_suits(
+def col2im_pays(
     grad: Tensor, weight: Tensor, stride: Sequence[int], dilation: Sequence[int], groups: int
 ) -> bool:
-    """Whether `spread` is less work for the input's gradient: it makes fewer numbers than columns have."""
+    """Whether `col2im` is less work for the input's gradient: it makes fewer numbers than columns have."""
     C_out, C_in = weight.shape[:2]
     return loops.serve(grad, weight) and groups == dilation[1] == 1 and C_in < C_out * stride[0] * stride[1]
 
 
-def spread(
+def col2im(
     grad: Tensor,
     weight: Tensor,
     size: Sequence[int],
@@ -104,7 +104,7 @@ def spread(
     offset: Sequence[int],
     dilation: Sequence[int],
 ) -> Tensor:
-    """The input's gradient (N, C_in, *size), channels-last: the columns' way, backwards.
+    """The input's gradient (N, C_in, *size), channels-last: im2col's way, backwards.
 
     Each pixel of the gradient times the kernel gives what it owes to the K·K pixels under its window, for
     all of C_in; these products are added up where they belong. At stride s no zeros are multiplied.

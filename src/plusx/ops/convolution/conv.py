@@ -20,15 +20,16 @@ from plusx.ops.precision import as_given, for_product
 from plusx.ops.shape import IntOrPair, Padding, Pair, edges, output_size, pair
 
 
-class Geometry(NamedTuple):
+class ConvGeometry(NamedTuple):
     """Which pixels a convolution multiplies with which taps; pairs are (vertical, horizontal)."""
 
     stride: Pair
-    start: Pair
+    offset: Pair
     """How far before the picture the first window begins: the padding at the top and left."""
     dilation: Pair
     groups: int
-    out: Pair
+    size: Pair
+    """Of the output."""
 
 
 class Convolution(torch.autograd.Function):
@@ -46,7 +47,7 @@ class Convolution(torch.autograd.Function):
 
     @staticmethod
     @as_given
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, geometry: ConvGeometry) -> Tensor:
         """Columns times kernel."""
         ctx.save_for_backward(x, weight)
         ctx.geometry = geometry
@@ -78,7 +79,9 @@ class InputGradient(torch.autograd.Function):
 
     @staticmethod
     @as_given
-    def forward(ctx: Any, grad: Tensor, weight: Tensor, geometry: Geometry, size: tuple[int, int]) -> Tensor:
+    def forward(
+        ctx: Any, grad: Tensor, weight: Tensor, geometry: ConvGeometry, size: tuple[int, int]
+    ) -> Tensor:
         """Turn the kernel and convolve, or send each product where it belongs."""
         ctx.save_for_backward(grad, weight)
         ctx.geometry = geometry
@@ -106,7 +109,7 @@ class WeightGradient(torch.autograd.Function):
     @staticmethod
     @as_given
     def forward(
-        ctx: Any, x: Tensor, grad: Tensor, geometry: Geometry, kernel_size: tuple[int, int]
+        ctx: Any, x: Tensor, grad: Tensor, geometry: ConvGeometry, kernel_size: tuple[int, int]
     ) -> Tensor:
         """Columns again, this time transposed."""
         ctx.save_for_backward(x, grad)
@@ -173,7 +176,7 @@ def conv2d(
     if any(t.dtype != x.dtype for t in (weight, bias) if t is not None):
         kinds = ", ".join(str(t.dtype).removeprefix("torch.") for t in (x, weight, bias) if t is not None)
         raise ValueError(f"x, weight and bias must have one dtype; got {kinds}")
-    geometry = Geometry(s, (top, left), d, groups, size)
+    geometry = ConvGeometry(s, (top, left), d, groups, size)
     match asked(engine) or _fastest(x, weight, geometry):
         case "reference":
             kernel, b = to_lesson(weight, (2, 3, 1, 0)), vector(bias)
@@ -193,18 +196,18 @@ def conv2d(
             return F.conv2d(x, weight, bias, s, (top, left), d, groups)
 
 
-def _fastest(x: Tensor, weight: Tensor, geometry: Geometry) -> Engine | Literal["strips"]:
+def _fastest(x: Tensor, weight: Tensor, geometry: ConvGeometry) -> Engine | Literal["strips"]:
     """What the benchmark (`plusx bench ops convolution`) says is the fastest way for these sizes."""
     watched = is_traced() and not torch.compiler.is_compiling()
     if watched or torch.compiler.is_exporting():
         return "native"  # what is recorded is for places without plusx, and for batches of any size
-    stride, start, dilation, groups, size = geometry
+    stride, offset, dilation, groups, size = geometry
     C_out, K = weight.shape[0], weight.shape[2:]
-    suits = winograd.suits(x, C_out, K, size, stride, start, dilation, groups)
+    suits = winograd.suits(x, C_out, K, size, stride, offset, dilation, groups)
     if suits and winograd.pays(x, C_out, size):
         return "handmade"
-    plain = {*stride, *dilation, groups} == {1} and start[0] == start[1] and size == tuple(x.shape[2:])
-    return "strips" if plain and strips.suits(x, weight, start[0]) else "native"
+    plain = {*stride, *dilation, groups} == {1} and offset[0] == offset[1] and size == tuple(x.shape[2:])
+    return "strips" if plain and strips.suits(x, weight, offset[0]) else "native"
 
 
 def _check(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> None:

@@ -9,7 +9,16 @@ one or two pieces of memory. a may lie as it likes.
 """
 
 from plusx.ops.compiling import compiled, inlined
-from plusx.ops.lanes import EIGHT_LANES, MOST_LANES, SIXTEEN_LANES, load, noughts, plus_product, spread, store
+from plusx.ops.lanes import (
+    EIGHT_LANES,
+    MOST_LANES,
+    SIXTEEN_LANES,
+    broadcast,
+    load,
+    noughts,
+    plus_product,
+    store,
+)
 
 PANEL = 16
 TWO_PANELS = MOST_LANES == SIXTEEN_LANES
@@ -17,7 +26,7 @@ TWO_PANELS = MOST_LANES == SIXTEEN_LANES
 
 
 @inlined
-def in_panels(c, row, room):
+def place_in_panels(c, row, room):
     """Where column c of a row is, in panels with room for so many rows."""
     return (c // PANEL * room + row) * PANEL + c % PANEL
 
@@ -33,13 +42,13 @@ def _four_rows(width, a, start, row, step, b, left, right, length, c, to_left, t
     for k in range(length):
         u, v = load(b, left + PANEL * k, width), load(b, right + PANEL * k, width)
         at = start + k * step
-        x = spread(a, at, width)
+        x = broadcast(a, at, width)
         p0, q0 = plus_product(p0, x, u), plus_product(q0, x, v)
-        x = spread(a, at + row, width)
+        x = broadcast(a, at + row, width)
         p1, q1 = plus_product(p1, x, u), plus_product(q1, x, v)
-        x = spread(a, at + 2 * row, width)
+        x = broadcast(a, at + 2 * row, width)
         p2, q2 = plus_product(p2, x, u), plus_product(q2, x, v)
-        x = spread(a, at + 3 * row, width)
+        x = broadcast(a, at + 3 * row, width)
         p3, q3 = plus_product(p3, x, u), plus_product(q3, x, v)
     for k, (p, q) in enumerate(((p0, q0), (p1, q1), (p2, q2), (p3, q3))):
         store(c, to_left + PANEL * k, load(c, to_left + PANEL * k, width) + p if add else p)

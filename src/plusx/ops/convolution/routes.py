@@ -1,4 +1,4 @@
-"""The three sums of a convolution, each by the fastest route: columns, spreading, Winograd's transform.
+"""The three sums of a convolution, each by the fastest route: im2col, col2im or Winograd's transform.
 
 All are registered with torch as operators of their own: torch.compile takes each as one step.
 """
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from plusx.ops.convolution import columns, winograd
+from plusx.ops.loops import layout_of
 from plusx.ops.shape import span
 
 
@@ -57,16 +58,16 @@ def input_gradient(
 ) -> Tensor:
     """Return the gradient with respect to an input of `size`: each pixel's sum over what it took part in."""
     turned = weight.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1).flip(2, 3)
-    start = [span(k, d) - 1 - o for k, d, o in zip(weight.shape[2:], dilation, offset, strict=True)]
+    turned_offset = [span(k, d) - 1 - o for k, d, o in zip(weight.shape[2:], dilation, offset, strict=True)]
     one = (1, 1)
     if {*stride} == {1} and winograd.suits(
-        grad, turned.shape[0], weight.shape[2:], size, one, start, dilation, groups
+        grad, turned.shape[0], weight.shape[2:], size, one, turned_offset, dilation, groups
     ):
-        dx = winograd.convolve(grad, turned, None, size, start)
-    elif columns.spreading_suits(grad, weight, stride, dilation, groups):
-        dx = columns.spread(grad, weight, size, stride, offset, dilation)
+        dx = winograd.convolve(grad, turned, None, size, turned_offset)
+    elif columns.col2im_pays(grad, weight, stride, dilation, groups):
+        dx = columns.col2im(grad, weight, size, stride, offset, dilation)
     else:
-        dx = columns.convolve(grad, turned, None, size, one, start, dilation, groups, stride)
+        dx = columns.convolve(grad, turned, None, size, one, turned_offset, dilation, groups, stride)
     return _laid_out_like(grad, dx)
 
 
@@ -115,4 +116,4 @@ def _(
 
 def _laid_out_like(x: Tensor, y: Tensor) -> Tensor:
     """Return the channels-last y as it is if x is channels-last, else contiguous."""
-    return y if x.is_contiguous(memory_format=torch.channels_last) and x.stride(1) == 1 else y.contiguous()
+    return y if layout_of(x) == torch.channels_last else y.contiguous()

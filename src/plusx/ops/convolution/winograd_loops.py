@@ -26,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 
 from plusx.ops.compiling import compiled, inlined
-from plusx.ops.convolution.panels import PANEL, in_panels, products
+from plusx.ops.convolution.panels import PANEL, place_in_panels, products
 from plusx.ops.lanes import EIGHT_LANES, load, noughts, store
 from plusx.ops.parts import in_parts
 
@@ -183,7 +183,7 @@ def _gradient_panels(grad, size, n, row, plan, at, half, panels):
             for c in range(0, C, 8):
                 p = i * padded + 4 * column * C + c
                 taken = _four(half, p, C)
-                to = in_panels(c, at + column, plan.room)
+                to = place_in_panels(c, at + column, plan.room)
                 for j, lanes in enumerate(_gradient_transform(taken)):
                     store(panels, (6 * i + j) * matrix + to, lanes)
 
@@ -198,7 +198,7 @@ def _output_pixels(panels, bias, n, row, plan, at, columns_done, y, size):
     matrix, _ = plan.panels_at
     for column in range(plan.columns):
         for c in range(0, C, 8):
-            p = in_panels(c, at + column, plan.room)
+            p = place_in_panels(c, at + column, plan.room)
             for j in range(6):
                 taken = _six(panels, p + j * matrix, 6 * matrix)
                 for i, lanes in enumerate(_output_transform(taken)):

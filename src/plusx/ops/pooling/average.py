@@ -11,18 +11,18 @@ from torch import Tensor
 from plusx.ops.loops import layout_of
 from plusx.ops.pooling.backward import apply_or_forward
 from plusx.ops.pooling.ways import way_for
-from plusx.ops.pooling.windows import Geometry, empty
+from plusx.ops.pooling.windows import PoolGeometry, empty
 from plusx.ops.shape import Pair
 
 
 class AveragePool(torch.autograd.Function):
-    """`y[p] = Σ over the taps of x[p·s + i] / n[p]`; each term receives its share of the gradient (`Spread`).
+    """`y[p] = Σ over the taps of x[p·s + i] / n[p]`; each term gets its share back (`AverageGradient`).
 
     ∂L/∂x[q] = Σ ∂L/∂y[p] / n[p]  over the windows p that contain pixel q
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, n: Tensor, size: Pair, geometry: Geometry) -> Tensor:
+    def forward(ctx: Any, x: Tensor, n: Tensor, size: Pair, geometry: PoolGeometry) -> Tensor:
         """Add the taps, in float32 at least, and divide."""
         ctx.save_for_backward(n)
         ctx.size, ctx.geometry, ctx.layout = size, geometry, layout_of(x)
@@ -34,15 +34,16 @@ class AveragePool(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
         """Give each pixel its share."""
         (n,) = ctx.saved_tensors
-        return apply_or_forward(Spread, grad, n, ctx.size, ctx.geometry, ctx.layout), None, None, None
+        dx = apply_or_forward(AverageGradient, grad, n, ctx.size, ctx.geometry, ctx.layout)
+        return dx, None, None, None
 
 
-class Spread(torch.autograd.Function):
+class AverageGradient(torch.autograd.Function):
     """`dx[q] = Σ_p g[p] / n[p] over the windows p that contain q`; its own gradient is `AveragePool`."""
 
     @staticmethod
     def forward(
-        ctx: Any, grad: Tensor, n: Tensor, size: Pair, geometry: Geometry, layout: torch.memory_format
+        ctx: Any, grad: Tensor, n: Tensor, size: Pair, geometry: PoolGeometry, layout: torch.memory_format
     ) -> Tensor:
         """Walk over the taps the other way."""
         ctx.save_for_backward(n)

@@ -4,10 +4,10 @@ import torch
 from torch import Tensor
 
 from plusx.ops.chunks import chunks
-from plusx.ops.pooling.windows import Geometry, first_tap, lowest, taps
+from plusx.ops.pooling.windows import PoolGeometry, first_tap, lowest, taps
 
 
-def max_forward(x: Tensor, geometry: Geometry, y: Tensor, winner: Tensor) -> None:
+def max_forward(x: Tensor, geometry: PoolGeometry, y: Tensor, winner: Tensor) -> None:
     """Fill y and winner (N, C, H_out, W_out): the largest of the taps so far, and the tap that it is."""
     size = (x.shape[2], x.shape[3])
     for chunk in chunks(x):
@@ -19,7 +19,7 @@ def max_forward(x: Tensor, geometry: Geometry, y: Tensor, winner: Tensor) -> Non
             best[there].clamp_(min=candidate)
 
 
-def max_backward(grad: Tensor, winner: Tensor, geometry: Geometry, dx: Tensor) -> None:
+def max_backward(grad: Tensor, winner: Tensor, geometry: PoolGeometry, dx: Tensor) -> None:
     """Fill dx (N, C, H, W): each tap adds the gradients of the windows it won to the pixels it read."""
     size = (dx.shape[2], dx.shape[3])
     for chunk in chunks(dx):
@@ -28,7 +28,7 @@ def max_backward(grad: Tensor, winner: Tensor, geometry: Geometry, dx: Tensor) -
             part[here] += torch.where(won[there] == tap, g[there], 0)
 
 
-def average_forward(x: Tensor, n: Tensor, geometry: Geometry, y: Tensor) -> None:
+def average_forward(x: Tensor, n: Tensor, geometry: PoolGeometry, y: Tensor) -> None:
     """Fill y (N, C, H_out, W_out); `n` (H_out, W_out) says by how much each sum is divided."""
     size = (x.shape[2], x.shape[3])
     for chunk in chunks(x):
@@ -38,7 +38,7 @@ def average_forward(x: Tensor, n: Tensor, geometry: Geometry, y: Tensor) -> None
         y[chunk] = total / n
 
 
-def average_backward(grad: Tensor, n: Tensor, geometry: Geometry, dx: Tensor) -> None:
+def average_backward(grad: Tensor, n: Tensor, geometry: PoolGeometry, dx: Tensor) -> None:
     """Fill dx (N, C, H, W)."""
     size = (dx.shape[2], dx.shape[3])
     for chunk in chunks(dx):

@@ -13,10 +13,10 @@ from plusx.ops.loops import layout_of
 from plusx.ops.parts import Known, known, parts
 from plusx.ops.pooling import average_loops, average_planes, maximum_loops, maximum_planes
 from plusx.ops.pooling.planes import WIDE_ROW, WIDE_ROW_ON_AVX2, in_wide_tiles, lay_out
-from plusx.ops.pooling.windows import Geometry, first_tap
+from plusx.ops.pooling.windows import PoolGeometry, first_tap
 
 
-def max_forward(x: Tensor, geometry: Geometry, y: Tensor, winner: Tensor) -> None:
+def max_forward(x: Tensor, geometry: PoolGeometry, y: Tensor, winner: Tensor) -> None:
     """Fill y and winner (N, C, H_out, W_out), laid out as x."""
     size, layout, K = (x.shape[2], x.shape[3]), layout_of(x), _known(geometry)
     pictures, best, won = (loops.as_pictures(t, layout) for t in (x, y, winner))
@@ -40,15 +40,17 @@ def _least_row(pictures: NDArray[Any]) -> int:
 
 
 @functools.lru_cache(maxsize=256)
-def _first_taps(geometry: Geometry, taps: type[np.unsignedinteger[Any]]) -> NDArray[np.unsignedinteger[Any]]:
+def _first_taps(
+    geometry: PoolGeometry, taps: type[np.unsignedinteger[Any]]
+) -> NDArray[np.unsignedinteger[Any]]:
     return first_tap(geometry).flatten().numpy().astype(taps)
 
 
-def _known(geometry: Geometry) -> tuple[Known, Known]:
+def _known(geometry: PoolGeometry) -> tuple[Known, Known]:
     return known(geometry.K[0]), known(geometry.K[1])
 
 
-def max_backward(grad: Tensor, winner: Tensor, geometry: Geometry, dx: Tensor) -> None:
+def max_backward(grad: Tensor, winner: Tensor, geometry: PoolGeometry, dx: Tensor) -> None:
     """Fill dx (N, C, H, W); `winner` (N, C, H_out, W_out) is laid out as dx."""
     size, layout, K = (dx.shape[2], dx.shape[3]), layout_of(dx), _known(geometry)
     gradients, won, pixels = (loops.as_pictures(t, layout) for t in (grad, winner, dx))
@@ -61,7 +63,7 @@ def max_backward(grad: Tensor, winner: Tensor, geometry: Geometry, dx: Tensor) -
         maximum_planes.backward(count, gradients, size[1], geometry[1:], K, won, pixels)
 
 
-def average_forward(x: Tensor, n: Tensor, geometry: Geometry, y: Tensor) -> None:
+def average_forward(x: Tensor, n: Tensor, geometry: PoolGeometry, y: Tensor) -> None:
     """Fill y (N, C, H_out, W_out), laid out as x; `n` (H_out, W_out) says by how much each sum is divided."""
     size, layout, K = (x.shape[2], x.shape[3]), layout_of(x), _known(geometry)
     pictures, means, counts = loops.as_pictures(x, layout), loops.as_pictures(y, layout), n.flatten().numpy()
@@ -74,7 +76,7 @@ def average_forward(x: Tensor, n: Tensor, geometry: Geometry, y: Tensor) -> None
         average_planes.forward(count, pictures, lay_out(size, geometry), counts, means)
 
 
-def average_backward(grad: Tensor, n: Tensor, geometry: Geometry, dx: Tensor) -> None:
+def average_backward(grad: Tensor, n: Tensor, geometry: PoolGeometry, dx: Tensor) -> None:
     """Fill dx (N, C, H, W)."""
     size, layout, K = (dx.shape[2], dx.shape[3]), layout_of(dx), _known(geometry)
     gradients, pixels = loops.as_pictures(grad, layout), loops.as_pictures(dx, layout)

@@ -12,7 +12,7 @@ from torch import Tensor
 from plusx.ops.loops import layout_of
 from plusx.ops.pooling.backward import apply_or_forward
 from plusx.ops.pooling.ways import way_for
-from plusx.ops.pooling.windows import Geometry, empty, taps
+from plusx.ops.pooling.windows import PoolGeometry, empty, taps
 from plusx.ops.shape import Pair
 
 
@@ -25,7 +25,7 @@ class MaxPool(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, geometry: Geometry) -> Tensor:
+    def forward(ctx: Any, x: Tensor, geometry: PoolGeometry) -> Tensor:
         """Keep the maximum and the tap that holds it."""
         ctx.size, ctx.geometry, ctx.layout = (x.shape[2], x.shape[3]), geometry, layout_of(x)
         y = empty(x, geometry.out, x.dtype, ctx.layout)
@@ -46,7 +46,12 @@ class Scatter(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, grad: Tensor, winner: Tensor, size: Pair, geometry: Geometry, layout: torch.memory_format
+        ctx: Any,
+        grad: Tensor,
+        winner: Tensor,
+        size: Pair,
+        geometry: PoolGeometry,
+        layout: torch.memory_format,
     ) -> Tensor:
         """Write each pixel once."""
         ctx.save_for_backward(winner)
@@ -67,7 +72,7 @@ class Gather(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, v: Tensor, winner: Tensor, size: Pair, geometry: Geometry, layout: torch.memory_format
+        ctx: Any, v: Tensor, winner: Tensor, size: Pair, geometry: PoolGeometry, layout: torch.memory_format
     ) -> Tensor:
         """Walk over the taps; each fills the windows it won."""
         ctx.save_for_backward(winner)

@@ -14,7 +14,7 @@ import triton.language as tl
 from torch import Tensor
 
 from plusx.ops.loops import layout_of
-from plusx.ops.pooling.windows import Geometry
+from plusx.ops.pooling.windows import PoolGeometry
 
 TILE = 1024
 """Numbers of a tile: eight for each thread."""
@@ -110,25 +110,25 @@ def _average_forward(
     tl.store(y + place, (added / divisor).to(y.dtype.element_ty), mask=inside)
 
 
-def max_forward(x: Tensor, geometry: Geometry, y: Tensor, winner: Tensor) -> None:
+def max_forward(x: Tensor, geometry: PoolGeometry, y: Tensor, winner: Tensor) -> None:
     """Fill y and winner (N, C, H_out, W_out), laid out as x."""
     x = x.contiguous(memory_format=layout_of(x))
     _run(_max_forward, (x, y, winner), x, y, geometry)
 
 
-def max_backward(grad: Tensor, winner: Tensor, geometry: Geometry, dx: Tensor) -> None:
+def max_backward(grad: Tensor, winner: Tensor, geometry: PoolGeometry, dx: Tensor) -> None:
     """Fill dx (N, C, H, W); `winner` (N, C, H_out, W_out) is laid out as dx."""
     grad = grad.contiguous(memory_format=layout_of(dx))
     _run(_backward, (grad, winner, dx), dx, dx, geometry, MAXIMUM=True)
 
 
-def average_forward(x: Tensor, n: Tensor, geometry: Geometry, y: Tensor) -> None:
+def average_forward(x: Tensor, n: Tensor, geometry: PoolGeometry, y: Tensor) -> None:
     """Fill y (N, C, H_out, W_out), laid out as x; `n` (H_out, W_out) says by how much each sum is divided."""
     x = x.contiguous(memory_format=layout_of(x))
     _run(_average_forward, (x, n, y), x, y, geometry)
 
 
-def average_backward(grad: Tensor, n: Tensor, geometry: Geometry, dx: Tensor) -> None:
+def average_backward(grad: Tensor, n: Tensor, geometry: PoolGeometry, dx: Tensor) -> None:
     """Fill dx (N, C, H, W)."""
     grad = grad.contiguous(memory_format=layout_of(dx))
     _run(_backward, (grad, n, dx), dx, dx, geometry, MAXIMUM=False)
@@ -139,7 +139,7 @@ def _run(
     tensors: tuple[Tensor, ...],
     picture: Tensor,
     result: Tensor,
-    geometry: Geometry,
+    geometry: PoolGeometry,
     **choices: bool,
 ) -> None:
     """Launch a kernel over all tiles of the result, which is the picture or what it is pooled to."""

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from plusx.ops.bfloat16 import wide
 from plusx.ops.compiling import compiled
-from plusx.ops.pooling.windows import Geometry
+from plusx.ops.pooling.windows import PoolGeometry
 from plusx.ops.shape import Pair
 
 ROOM = 4096
@@ -29,7 +29,7 @@ WIDE_ROW, WIDE_ROW_ON_AVX2 = 8, 24
 """Windows in a row from which those that tile a plane are better read from where they are."""
 
 
-def in_wide_tiles(size: Pair, geometry: Geometry, least: int = WIDE_ROW) -> bool:
+def in_wide_tiles(size: Pair, geometry: PoolGeometry, least: int = WIDE_ROW) -> bool:
     """Return whether windows cover the plane side by side, each pixel in one, `least` or more in a row."""
     K, s, start, d, out = geometry
     covers = all(windows * k == length for windows, k, length in zip(out, K, size, strict=True))
@@ -54,10 +54,10 @@ class Planes(NamedTuple):
 
 
 @functools.lru_cache(maxsize=256)
-def lay_out(size: Pair, geometry: Geometry) -> Planes:
+def lay_out(size: Pair, geometry: PoolGeometry) -> Planes:
     """Return where everything lies.
 
-    >>> planes = lay_out((1, 8), Geometry((1, 3), (1, 2), (0, 0), (1, 1), (1, 3)))
+    >>> planes = lay_out((1, 8), PoolGeometry((1, 3), (1, 2), (0, 0), (1, 1), (1, 3)))
     >>> (planes.pixels % planes.room)[:6] // (planes.step * planes.together)  # the phases
     array([0, 1, 0, 1, 0, 1], dtype=int32)
     >>> planes.shifts // (planes.step * planes.together), planes.shifts % planes.step

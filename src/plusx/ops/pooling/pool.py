@@ -18,7 +18,7 @@ from plusx.ops.pooling.average import AveragePool
 from plusx.ops.pooling.global_pool import GlobalAveragePool, GlobalMaxPool
 from plusx.ops.pooling.maximum import MaxPool
 from plusx.ops.pooling.reach import UNROLLED
-from plusx.ops.pooling.windows import Geometry, count_pixels, lowest, resolve_windows
+from plusx.ops.pooling.windows import PoolGeometry, count_pixels, lowest, resolve_windows
 from plusx.ops.precision import accumulation_dtype
 from plusx.ops.shape import Edges, IntOrPair, Padding, Pair
 
@@ -179,7 +179,7 @@ def global_max_pool2d(x: Tensor, *, engine: str | None = None) -> Tensor:
             return max_pool2d(x, (x.shape[2], x.shape[3]), engine=other)
 
 
-def _pays(x: Tensor, geometry: Geometry) -> bool:
+def _pays(x: Tensor, geometry: PoolGeometry) -> bool:
     """Whether there are loops or kernels of ours for this, and they are the faster ones."""
     K = geometry.K
     if K[0] * K[1] > UNROLLED:
@@ -188,7 +188,12 @@ def _pays(x: Tensor, geometry: Geometry) -> bool:
 
 
 def _count(
-    size: Pair, geometry: Geometry, sides: Edges, include_pad: bool, dtype: torch.dtype, device: torch.device
+    size: Pair,
+    geometry: PoolGeometry,
+    sides: Edges,
+    include_pad: bool,
+    dtype: torch.dtype,
+    device: torch.device,
 ) -> Tensor:
     """`count_pixels`, where it is needed."""
     return count_pixels(size, geometry, sides, include_pad).to(device, dtype)
@@ -197,7 +202,12 @@ def _count(
 @functools.lru_cache(maxsize=256)
 @torch.inference_mode(False)  # what is counted first in inference may be differentiated later
 def _counted(
-    size: Pair, geometry: Geometry, sides: Edges, include_pad: bool, dtype: torch.dtype, device: torch.device
+    size: Pair,
+    geometry: PoolGeometry,
+    sides: Edges,
+    include_pad: bool,
+    dtype: torch.dtype,
+    device: torch.device,
 ) -> Tensor:
     """For many calls with one shape; not where torch.compile traces, which can't see into it."""
     return _count(size, geometry, sides, include_pad, dtype, device)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from plusx.ops import gpu, loops
 from plusx.ops.pooling import by_taps, in_loops
-from plusx.ops.pooling.windows import Geometry
+from plusx.ops.pooling.windows import PoolGeometry
 
 MOST_TAPS = 64
 """A Triton kernel writes the taps of a window out, one after the other."""
@@ -14,11 +14,11 @@ MOST_PIXELS = 2**31 - 1
 """Compiled loops count the pixels of a picture in 32 bits."""
 
 
-def way_for(x: Tensor, geometry: Geometry) -> ModuleType:
+def way_for(x: Tensor, geometry: PoolGeometry) -> ModuleType:
     """Return the fused way where there is one: Triton kernels on a GPU, compiled loops on the processor.
 
     >>> import torch
-    >>> way_for(torch.zeros(1, 1, 2, 2), Geometry((2, 2), (2, 2), (0, 0), (1, 1), (1, 1))).__name__
+    >>> way_for(torch.zeros(1, 1, 2, 2), PoolGeometry((2, 2), (2, 2), (0, 0), (1, 1), (1, 1))).__name__
     'plusx.ops.pooling.in_loops'
     """
     if gpu.serve(x) and geometry.K[0] * geometry.K[1] <= MOST_TAPS:

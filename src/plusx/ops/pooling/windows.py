@@ -15,7 +15,7 @@ from plusx.ops.shape import Edges, IntOrPair, Padding, Pair, edges, output_size,
 Index = tuple[Any, ...]
 
 
-class Geometry(NamedTuple):
+class PoolGeometry(NamedTuple):
     """Which pixels belong to which window; everything is (vertical, horizontal)."""
 
     K: Pair
@@ -38,7 +38,7 @@ def _axis(
             yield i, slice(first, last), slice(first * s + shift, (last - 1) * s + shift + 1, s)
 
 
-def taps(size: Pair, geometry: Geometry) -> Iterator[tuple[int, Index, Index]]:
+def taps(size: Pair, geometry: PoolGeometry) -> Iterator[tuple[int, Index, Index]]:
     """Yield (i·K_w + j, where in the output, where in the input) for each tap (i, j), in row-major order."""
     K, s, start, d, out = geometry
     for i, out_rows, in_rows in _axis(size[0], K[0], s[0], start[0], d[0], out[0]):
@@ -67,7 +67,7 @@ def resolve_windows(
     padding: Padding,
     dilation: IntOrPair,
     ceil_mode: bool,
-) -> tuple[Geometry, Edges]:
+) -> tuple[PoolGeometry, Edges]:
     """Check the arguments of a pooling; return its windows and the rows and columns of padding.
 
     Raises:
@@ -85,10 +85,10 @@ def resolve_windows(
                 f"padding {ends[0]} is more than half of the window, which spans {span(k, step)} pixels"
             )
     out = output_size(size, K, s, padding, d, ceil_mode)
-    return Geometry(K, s, (sides[0][0], sides[1][0]), d, out), sides
+    return PoolGeometry(K, s, (sides[0][0], sides[1][0]), d, out), sides
 
 
-def first_tap(geometry: Geometry) -> Tensor:
+def first_tap(geometry: PoolGeometry) -> Tensor:
     """Return (H_out, W_out): the first tap that is not before the picture; it wins until another is larger.
 
     With a dilation larger than the picture it may lie behind it, and the window has no pixel at all.
@@ -99,7 +99,7 @@ def first_tap(geometry: Geometry) -> Tensor:
     return rows[:, None] * K[1] + columns
 
 
-def count_pixels(size: Pair, geometry: Geometry, sides: Edges, count_include_pad: bool) -> Tensor:
+def count_pixels(size: Pair, geometry: PoolGeometry, sides: Edges, count_include_pad: bool) -> Tensor:
     """Return (H_out, W_out) numbers of pixels in the windows, padding included or not."""
     K, s, _, _, out = geometry
     counts = []
