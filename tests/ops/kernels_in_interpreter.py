@@ -17,9 +17,9 @@ from plusx.ops.pooling.windows import PoolGeometry
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
 
 
-def test_kernels_serve_here() -> None:
+def test_kernels_suit_here() -> None:
     assert gpu.interpreted()
-    assert gpu.serve(torch.zeros(1))
+    assert gpu.suits(torch.zeros(1))
 
 
 @settings(max_examples=40, deadline=None)

@@ -27,12 +27,12 @@ def test_the_kernels_equal_torchs_operations_in_tritons_interpreter() -> None:
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
 
 
-def test_in_the_processors_memory_no_kernel_serves(monkeypatch) -> None:
+def test_in_the_processors_memory_no_kernel_suits(monkeypatch) -> None:
     x = torch.rand(1, 1, 4, 4)
-    assert not gpu.serve(x)
-    monkeypatch.setattr(gpu, "_installed", lambda: False)
+    assert not gpu.suits(x)
+    monkeypatch.setattr(gpu, "_can_run", lambda: False)
     monkeypatch.setenv("TRITON_INTERPRET", "1")
-    assert not gpu.serve(x)
+    assert not gpu.suits(x)
     assert ops.max_pool2d(x, 2, engine="handmade").shape == (1, 1, 2, 2)
 
 

@@ -15,9 +15,9 @@ def test_pictures_as_an_array_are_the_tensors_memory(shape, layout) -> None:
     assert (x == 1).all()
 
 
-def test_loops_serve_plain_tensors_on_the_processor_only() -> None:
-    assert loops.serve(torch.zeros(2), torch.nn.Parameter(torch.zeros(2)))
-    assert not loops.serve(torch.zeros(2, dtype=torch.float16))
-    assert not loops.serve(torch.zeros(2, device="meta"))
+def test_loops_suit_plain_tensors_on_the_processor_only() -> None:
+    assert loops.suits(torch.zeros(2), torch.nn.Parameter(torch.zeros(2)))
+    assert not loops.suits(torch.zeros(2, dtype=torch.float16))
+    assert not loops.suits(torch.zeros(2, device="meta"))
     with torch._subclasses.FakeTensorMode():
-        assert not loops.serve(torch.zeros(2))
+        assert not loops.suits(torch.zeros(2))

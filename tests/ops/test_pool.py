@@ -50,7 +50,7 @@ def test_engines_agree_and_gradients_equal_finite_differences_twice(
     kernel_size, stride, padding, ceil_mode, compiled, monkeypatch
 ) -> None:
     if not compiled:
-        monkeypatch.setattr(loops, "serve", lambda *tensors: False)
+        monkeypatch.setattr(loops, "suits", lambda *tensors: False)
     x = _picture(2, 2, 5, 6)
     functions = [
         lambda x, name: ops.max_pool2d(x, kernel_size, stride, padding, 1, ceil_mode, engine=name),
@@ -73,7 +73,7 @@ def test_engines_agree_and_gradients_equal_finite_differences_twice(
 @pytest.mark.parametrize("pool", [ops.global_max_pool2d, ops.global_avg_pool2d])
 def test_global_pooling(pool, compiled, monkeypatch) -> None:
     if not compiled:
-        monkeypatch.setattr(loops, "serve", lambda *tensors: False)
+        monkeypatch.setattr(loops, "suits", lambda *tensors: False)
     x = _picture(2, 3, 4, 5)
     truth = pool(x.detach(), engine="reference")
     assert truth.shape == (2, 3, 1, 1)
@@ -312,7 +312,7 @@ def test_a_window_of_minus_infinity_sends_its_gradient_to_a_real_pixel() -> None
 
 def test_a_batch_larger_than_one_chunk(monkeypatch) -> None:
     x = _picture(5, 2, 6, 6)
-    monkeypatch.setattr(loops, "serve", lambda *tensors: False)
+    monkeypatch.setattr(loops, "suits", lambda *tensors: False)
     for pool in (
         lambda: ops.max_pool2d(x, 3, 2, 1, engine="handmade"),
         lambda: ops.avg_pool2d(x, 3, 2, 1, engine="handmade"),

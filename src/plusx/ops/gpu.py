@@ -1,4 +1,4 @@
-"""When fused Triton kernels serve: on a CUDA GPU, and in Triton's interpreter, which tests use.
+"""Which tensors suit fused Triton kernels: those on a CUDA GPU, and in Triton's interpreter, which tests use.
 
 Triton comes with PyTorch's CUDA builds. With TRITON_INTERPRET=1 in the environment, set before the first
 kernel is imported, the same kernels run number by number on the processor.
@@ -26,12 +26,12 @@ MOST = 2**31 - 1
 _preferred = False
 
 
-def serve(*tensors: Tensor) -> bool:
+def suits(*tensors: Tensor) -> bool:
     """Whether Triton kernels can take these: plain tensors of real numbers where the kernels run.
 
     Not while somebody traces a program or counts what it does; then, and elsewhere, torch's operations serve.
 
-    >>> serve(torch.zeros(1))  # in the processor's memory
+    >>> suits(torch.zeros(1))  # in the processor's memory
     False
     """
     place = "cpu" if interpreted() else "cuda"
@@ -40,7 +40,7 @@ def serve(*tensors: Tensor) -> bool:
         and x.device.type == place
         and x.dtype in DTYPES
         and x.numel() <= MOST
-        and _installed()
+        and _can_run()
         for x in tensors
     )
 
@@ -75,7 +75,8 @@ def interpreted() -> bool:
 
 
 @functools.lru_cache(maxsize=1)
-def _installed() -> bool:
+def _can_run() -> bool:
+    """Whether Triton is installed and, outside its interpreter, knows the GPU."""
     if importlib.util.find_spec("triton") is None:
         return False
     return interpreted() or torch.cuda.get_device_capability() >= OLDEST

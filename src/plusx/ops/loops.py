@@ -1,4 +1,4 @@
-"""When compiled loops serve, and tensors as the arrays that they take.
+"""Which tensors suit compiled loops, and those tensors as the arrays that they take.
 
 What compiles them is in `compiling`, bfloat16 in `bfloat16`, and how the cores share them in `parts`.
 """
@@ -10,15 +10,23 @@ import torch
 from torch import Tensor
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16)
+MOST_PIXELS = 2**31 - 1
+"""Loops count the pixels of a picture in 32 bits."""
 
 
-def serve(*tensors: Tensor) -> bool:
+def suits(*tensors: Tensor) -> bool:
     """Whether compiled loops can take these: plain tensors of real numbers in the processor's memory.
 
     Not while somebody traces a program or counts what it does; then, and elsewhere, torch's operations serve.
+
+    >>> suits(torch.zeros(1, 1, 2, 2)), suits(torch.zeros(1, 1, 1, 1).expand(1, 1, 2**16, 2**15))
+    (True, False)
     """
     return not is_traced() and all(
-        type(x) in (Tensor, torch.nn.Parameter) and x.device.type == "cpu" and x.dtype in DTYPES
+        type(x) in (Tensor, torch.nn.Parameter)
+        and x.device.type == "cpu"
+        and x.dtype in DTYPES
+        and x.shape[2:].numel() <= MOST_PIXELS
         for x in tensors
     )
 

@@ -93,7 +93,7 @@ def col2im_pays(
 ) -> bool:
     """Whether `col2im` is less work for the input's gradient: it makes fewer numbers than columns have."""
     C_out, C_in = weight.shape[:2]
-    return loops.serve(grad, weight) and groups == dilation[1] == 1 and C_in < C_out * stride[0] * stride[1]
+    return loops.suits(grad, weight) and groups == dilation[1] == 1 and C_in < C_out * stride[0] * stride[1]
 
 
 def col2im(

@@ -207,7 +207,7 @@ def _fastest(x: Tensor, weight: Tensor, geometry: ConvGeometry) -> Engine | Lite
     if suits and winograd.pays(x, C_out, size):
         return "handmade"
     plain = {*stride, *dilation, groups} == {1} and offset[0] == offset[1] and size == tuple(x.shape[2:])
-    return "strips" if plain and strips.suits(x, weight, offset[0]) else "native"
+    return "strips" if plain and strips.pays(x, weight, offset[0]) else "native"
 
 
 def _check(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> None:

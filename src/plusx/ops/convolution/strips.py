@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from plusx.device import bfloat16_units
-from plusx.ops.loops import serve
+from plusx.ops import loops
 from plusx.ops.precision import as_given
 
 COLUMNS = 32
@@ -27,7 +27,7 @@ MIN_PRODUCTS = 2**26
 """With fewer products than this, laying out costs more than it saves."""
 
 
-def suits(x: Tensor, weight: Tensor, padding: int) -> bool:
+def pays(x: Tensor, weight: Tensor, padding: int) -> bool:
     """Whether strips are the faster way: bfloat16 on AMX, small maps, a kernel that keeps the size.
 
     Args:
@@ -36,7 +36,7 @@ def suits(x: Tensor, weight: Tensor, padding: int) -> bool:
         padding: P; the size is kept if it is (K − 1) / 2.
     """
     return (
-        serve(x, weight)
+        loops.suits(x, weight)
         and "amx_bf16" in bfloat16_units()  # by AVX512's products they are 0.9 times as fast as PyTorch's sum
         and x.dtype == weight.dtype == torch.bfloat16
         and tuple(weight.shape[2:]) == (2 * padding + 1, 2 * padding + 1)

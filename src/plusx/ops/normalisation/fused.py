@@ -28,7 +28,7 @@ def suits(x: Tensor, added: Tensor | None) -> bool:
     alike = all(t.dtype == x.dtype and t.shape == x.shape and t.device == x.device for t in tensors)
     if not alike or not (x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last)):
         return False
-    return loops.serve(*tensors) or _kernels_serve(*tensors)
+    return loops.suits(*tensors) or _kernels_suit(*tensors)
 
 
 def pays(x: Tensor) -> bool:
@@ -42,12 +42,12 @@ def pays(x: Tensor) -> bool:
     return not (small and layout_of(x) == torch.contiguous_format)
 
 
-def _kernels_serve(*tensors: Tensor) -> bool:
-    return gpu.serve(*tensors) and tensors[0].is_contiguous(memory_format=torch.channels_last)
+def _kernels_suit(*tensors: Tensor) -> bool:
+    return gpu.suits(*tensors) and tensors[0].is_contiguous(memory_format=torch.channels_last)
 
 
 def _passes(x: Tensor) -> ModuleType:
-    if _kernels_serve(x):
+    if _kernels_suit(x):
         from plusx.ops.normalisation import on_gpu  # Triton is not everywhere
 
         return on_gpu

@@ -14,7 +14,6 @@ from plusx.ops.loops import layout_of
 from plusx.ops.parts import parts
 from plusx.ops.pooling import global_loops
 from plusx.ops.pooling.backward import apply_or_forward
-from plusx.ops.pooling.ways import loops_serve
 from plusx.ops.pooling.windows import empty
 from plusx.ops.shape import Pair
 
@@ -28,7 +27,7 @@ class GlobalMaxPool(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         """Look each map's winner up."""
-        if loops_serve(x):
+        if loops.suits(x):
             y, winner = _largest(x)
         else:
             flat = x.flatten(2)
@@ -53,7 +52,7 @@ class Place(torch.autograd.Function):
         """Write each map once."""
         ctx.save_for_backward(winner)
         dx = empty(grad, size, grad.dtype, layout)
-        if loops_serve(dx):
+        if loops.suits(dx):
             _place(grad, winner, dx, layout)
             return dx
         return dx.zero_().flatten(2).scatter(2, winner.long(), grad[..., 0]).view(dx.shape)
@@ -72,7 +71,7 @@ class GlobalAveragePool(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor) -> Tensor:
         """Add up, in float32 at least, and divide."""
         ctx.shape = x.shape
-        return _mean(x) if loops.serve(x) else x.mean((2, 3), keepdim=True)
+        return _mean(x) if loops.suits(x) else x.mean((2, 3), keepdim=True)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:

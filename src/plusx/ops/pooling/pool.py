@@ -128,7 +128,7 @@ def avg_pool2d(
                 out,
             )
         case "handmade":
-            count = _counted if loops.serve(x) or gpu.serve(x) else _count
+            count = _counted if loops.suits(x) or gpu.suits(x) else _count
             n = count(size, geometry, sides, count_include_pad, accumulation_dtype(x), x.device)
             return AveragePool.apply(x, n, size, geometry)
         case "native":
@@ -172,7 +172,7 @@ def global_max_pool2d(x: Tensor, *, engine: str | None = None) -> Tensor:
     if x.dim() == 3:
         return global_max_pool2d(x[None], engine=engine)[0]
     _check_map(x)
-    match resolve(engine, "handmade" if loops.serve(x) else "native"):
+    match resolve(engine, "handmade" if loops.suits(x) else "native"):
         case "handmade":
             return GlobalMaxPool.apply(x)
         case other:
@@ -184,7 +184,7 @@ def _pays(x: Tensor, geometry: PoolGeometry) -> bool:
     K = geometry.K
     if K[0] * K[1] > UNROLLED:
         return False  # the compiler unrolls smaller windows: the running maximum stays in registers
-    return loops.serve(x) or (gpu.serve(x) and (gpu.kernels_preferred() or x.numel() >= LARGE))
+    return loops.suits(x) or (gpu.suits(x) and (gpu.kernels_preferred() or x.numel() >= LARGE))
 
 
 def _count(

@@ -10,8 +10,6 @@ from plusx.ops.pooling.windows import PoolGeometry
 
 MOST_TAPS = 64
 """A Triton kernel writes the taps of a window out, one after the other."""
-MOST_PIXELS = 2**31 - 1
-"""Compiled loops count the pixels of a picture in 32 bits."""
 
 
 def way_for(x: Tensor, geometry: PoolGeometry) -> ModuleType:
@@ -21,20 +19,10 @@ def way_for(x: Tensor, geometry: PoolGeometry) -> ModuleType:
     >>> way_for(torch.zeros(1, 1, 2, 2), PoolGeometry((2, 2), (2, 2), (0, 0), (1, 1), (1, 1))).__name__
     'plusx.ops.pooling.in_loops'
     """
-    if gpu.serve(x) and geometry.K[0] * geometry.K[1] <= MOST_TAPS:
+    if gpu.suits(x) and geometry.K[0] * geometry.K[1] <= MOST_TAPS:
         from plusx.ops.pooling import on_gpu  # Triton is not everywhere
 
         return on_gpu
     # A window whose taps lie further apart than the picture is large may miss it with all of them.
     within = all(d <= size for d, size in zip(geometry.dilation, x.shape[2:], strict=True))
-    return in_loops if within and loops_serve(x) else by_taps
-
-
-def loops_serve(x: Tensor) -> bool:
-    """Whether compiled loops can pool pictures x (N, C, H, W).
-
-    >>> import torch
-    >>> loops_serve(torch.zeros(1, 1, 2, 2)), loops_serve(torch.zeros(1, 1, 1, 1).expand(1, 1, 2**16, 2**15))
-    (True, False)
-    """
-    return loops.serve(x) and x.shape[2] * x.shape[3] <= MOST_PIXELS
+    return in_loops if within and loops.suits(x) else by_taps
