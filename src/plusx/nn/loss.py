@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from plusx import ops
+from plusx.ops.loss import Reduction
 
 
 class CrossEntropyLoss(torch.nn.Module):
@@ -22,7 +23,7 @@ class CrossEntropyLoss(torch.nn.Module):
     """
 
     def __init__(
-        self, *, label_smoothing: float = 0.0, reduction: str = "mean", engine: str | None = None
+        self, *, label_smoothing: float = 0.0, reduction: Reduction = "mean", engine: str | None = None
     ) -> None:
         """Build the loss; see the class for the arguments."""
         super().__init__()

@@ -1,6 +1,6 @@
 """Softmax cross-entropy with label smoothing (Szegedy et al. 2016, section 7)."""
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from plusx.ops.lesson_layout import from_lesson, to_lesson
 from plusx.ops.precision import accumulation_dtype, as_given, for_losses
 
 Reduction = Literal["mean", "sum", "none"]
-NONE = torch.iinfo(torch.int64).min
+IGNORED_CLASS = torch.iinfo(torch.int64).min
 """The class number that PyTorch's kernel leaves out: not −100, which is a mistake like any other."""
 
 
@@ -52,7 +52,7 @@ def cross_entropy(
     logits: Tensor,
     target: Tensor,
     label_smoothing: float = 0.0,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     *,
     engine: str | None = None,
 ) -> Tensor:
@@ -83,7 +83,7 @@ def cross_entropy(
         )
     if not 0.0 <= label_smoothing <= 1.0:
         raise ValueError(f"label_smoothing must be between 0 and 1; got {label_smoothing}")
-    if reduction not in ("mean", "sum", "none"):
+    if reduction not in get_args(Reduction):
         raise ValueError(f"reduction must be mean, sum or none; got {reduction!r}")
     target = target.long()
     match resolve(engine, "native"):
@@ -94,7 +94,11 @@ def cross_entropy(
             )
         case "native":
             return F.cross_entropy(
-                logits, target, None, ignore_index=NONE, label_smoothing=label_smoothing, reduction=reduction
+                logits,
+                target,
+                ignore_index=IGNORED_CLASS,
+                label_smoothing=label_smoothing,
+                reduction=reduction,
             )
         case "handmade":
             logits = for_losses(logits)

@@ -7,13 +7,14 @@ With dilation D a kernel of K taps spans D·(K − 1) + 1 pixels, and that span 
 
 from collections.abc import Iterable
 from numbers import Integral
-from typing import Any, Literal, overload
+from typing import Any, overload
 
 from torch import SymInt
 
 Pair = tuple[int, int]
 IntOrPair = int | Pair
-Padding = IntOrPair | Literal["valid", "same"] | str
+Padding = IntOrPair | str
+"""A number, a pair, "valid" or "same"."""
 Edges = tuple[Pair, Pair]
 """Zeros added: ((top, bottom), (left, right))."""
 
