@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from numbers import Integral
 from typing import Any, overload
 
-from torch import SymInt
+from torch import SymInt, Tensor
 
 Pair = tuple[int, int]
 IntOrPair = int | Pair
@@ -39,12 +39,15 @@ def pair(value: IntOrPair, name: str, minimum: int = 1) -> Pair:
 
 
 def _is_whole(number: Any) -> bool:
-    return isinstance(number, (int, SymInt, Integral))
+    """In a program that is traced, sizes may be symbols, or tensors of one number."""
+    if isinstance(number, (int, SymInt, Integral)):
+        return True
+    return isinstance(number, Tensor) and not number.is_floating_point()
 
 
 def _plain(number: Any) -> Any:
     """NumPy's number as Python's; a size that a traced program leaves open stays open."""
-    return number if isinstance(number, (int, SymInt)) else int(number)
+    return number if isinstance(number, (int, SymInt, Tensor)) else int(number)
 
 
 def span(kernel_size: int, dilation: int) -> int:
