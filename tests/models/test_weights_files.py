@@ -68,6 +68,15 @@ def test_a_run_directory_a_file_and_a_string_mean_the_same(saved):
     assert load(saved).card == CARD
 
 
+def test_weights_go_into_the_network_that_is_given_or_nowhere(saved):
+    twin = create_model("resnet20", num_classes=3)
+    torch.nn.init.zeros_(next(twin.parameters()))
+    assert load(saved, into=twin) is twin
+    assert next(twin.parameters()).any()
+    with pytest.raises(UserError, match="missing, unknown or of another shape"):
+        load(saved, into=torch.nn.Sequential())  # which is false as a list is
+
+
 def test_saving_leaves_nothing_else_behind(saved):
     assert [path.name for path in saved.iterdir()] == ["model.safetensors"]
 

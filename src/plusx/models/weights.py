@@ -45,15 +45,14 @@ def load(run_or_file: str | Path, into: nn.Module | None = None) -> nn.Module:
             f"{path} does not say which network it is; in Python: plusx.models.load_state(model, tensors)"
         )
     if into is None:
-        with torch.device(
-            "meta"
-        ):  # there a network takes no memory, however large a stranger's card makes it
+        # There a network takes no memory, however large a stranger's card makes it.
+        with torch.device("meta"):
             _refuse_misfit(path, card, _build(card), state)
-    model = into or _build(card)
-    _refuse_misfit(path, card, model, state)
-    model.load_state_dict(state)
-    model.card = card  # type: ignore[assignment]
-    return model.eval()
+        into = _build(card)
+    _refuse_misfit(path, card, into, state)
+    into.load_state_dict(state)
+    into.card = card  # type: ignore[assignment]
+    return into.eval()
 
 
 def _build(card: Card) -> nn.Module:
@@ -61,14 +60,18 @@ def _build(card: Card) -> nn.Module:
 
 
 def _refuse_misfit(path: Path, card: Card, model: nn.Module, state: dict[str, Tensor]) -> None:
-    expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
-    found = {name: tensor.shape for name, tensor in state.items()}
-    wrong = sorted(name for name in expected.keys() | found if expected.get(name) != found.get(name))
+    wrong = _misfits(model.state_dict(), state)
     if wrong:
         raise UserError(
             f"{path} does not fit the {card.model!r} that it names: {len(wrong)} tensors are missing, "
             f"unknown or of another shape, first {wrong[0]!r}; use another copy"
         )
+
+
+def _misfits(own: dict[str, Tensor], state: dict[str, Tensor]) -> list[str]:
+    """The names of tensors that are missing, unknown or of another shape."""
+    expected, found = ({name: tensor.shape for name, tensor in side.items()} for side in (own, state))
+    return sorted(name for name in expected.keys() | found if expected.get(name) != found.get(name))
 
 
 def begin_from(model: nn.Module, run_or_file: str | Path, classes: tuple[str, ...] = ()) -> Card | None:
@@ -100,11 +103,7 @@ def begin_from(model: nn.Module, run_or_file: str | Path, classes: tuple[str, ..
         state = {name: own[name] for name in head} | {n: t for n, t in state.items() if n not in head}
     # Checkpoints from before batches were counted lack the counters.
     state = {name: own[name] for name in own if name.endswith("num_batches_tracked")} | state
-    wrong = sorted(
-        name
-        for name in own.keys() | state.keys()
-        if name not in own or name not in state or own[name].shape != state[name].shape
-    )
+    wrong = _misfits(own, state)
     if wrong:
         raise UserError(
             f"{run_or_file} holds another network: {len(wrong)} tensors are missing, unknown or of another "
