@@ -12,7 +12,7 @@ import torch
 from typer.testing import CliRunner
 
 from plusx.bench import bench_loading, bench_operations, bench_steps
-from plusx.bench.operations import Case
+from plusx.bench.operations import GROUPS, Case
 from plusx.bench.show import draw_steps, steps_table
 from plusx.bench.show_loading import draw_loading, loading_table
 from plusx.bench.steps import step_memory, ways
@@ -35,10 +35,8 @@ def test_operations_are_checked_and_summed_up() -> None:
 
 
 def test_an_operation_that_computes_something_else_is_found_out(monkeypatch) -> None:
-    wrong = Case(
-        "pooling", "wrong", lambda x, engine: x * (2 if engine == "native" else 3), ((2, 3, 4, 4),), False
-    )
-    monkeypatch.setattr("plusx.bench.operations._pooling", lambda: [wrong])
+    wrong = Case("wrong", lambda x, engine: x * (2 if engine == "native" else 3), ((2, 3, 4, 4),), False)
+    monkeypatch.setitem(GROUPS, "pooling", lambda: [wrong])
     assert not any(row["equal"] for row in bench_operations("pooling", rounds=1)["rows"])
 
 

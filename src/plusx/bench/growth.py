@@ -121,8 +121,7 @@ def _steps(
 
 
 def _row(x: str, n: int, seconds: list[float]) -> dict[str, Any]:
-    s = spread(seconds)
-    return {x: n, "seconds": [round(v, 4) for v in (s.median, s.low, s.high)]}
+    return {x: n, "seconds": [round(v, 4) for v in spread(seconds)]}
 
 
 def _fitted(x: str, rows: list[dict[str, Any]]) -> dict[str, Any]:

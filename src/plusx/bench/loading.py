@@ -1,6 +1,5 @@
 """`plusx bench data`: how fast pictures are read, from folders and shards, beside what training takes."""
 
-import io
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -15,8 +14,8 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
-from PIL import Image
 
+from plusx.bench.photographs import TALL, WIDE, write_photograph
 from plusx.bench.steps import OURS, training_step, ways
 from plusx.bench.timing import alternate, spread, timed
 from plusx.data import CLASSES, ShardFeed, pack, read_picture, sample
@@ -24,7 +23,6 @@ from plusx.data.shards import list_shards
 from plusx.device import keep_memory
 
 PICTURES = 512
-WIDE, TALL = 500, 375  # the usual size in ImageNet
 QUALITY = 90
 TRAINING = "training takes"
 NETWORKS = {"fast": (128, 64), "resnet18": (32, 224)}
@@ -64,11 +62,8 @@ def bench_loading(
                     TRAINING: lambda step=step, count=count: count / timed(step),  # type: ignore[misc]
                 }
                 for way, rates in alternate(calls, rounds).items():
-                    s = spread(rates)
                     row = {"network": network, "size": size, "way": way}
-                    rows.append(
-                        row | {"pictures_per_second": [round(v, 1) for v in (s.median, s.low, s.high)]}
-                    )
+                    rows.append(row | {"pictures_per_second": [round(v, 1) for v in spread(rates)]})
             waiting[network] = round(_waiting(local, count, size, step), 4)
     return {
         "pictures": pictures,
@@ -87,13 +82,9 @@ def _write_pictures(folder: Path, count: int) -> list[Path]:
     paths = []
     for number in range(count):
         i = number * len(images) // count
-        large = Image.fromarray(images[i]).resize((WIDE, TALL), Image.Resampling.BICUBIC)
-        noisy = np.asarray(large) + noise.normal(0, 8, (TALL, WIDE, 3))
         path = folder / CLASSES[labels[i]] / f"{number}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = io.BytesIO()
-        Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(file, "JPEG", quality=QUALITY)
-        path.write_bytes(file.getvalue())
+        write_photograph(path, images[i], noise.normal(0, 8, (TALL, WIDE, 3)), QUALITY)
         paths.append(path)
     return paths
 

@@ -26,7 +26,6 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 class Case:
     """One operation, the shapes of its differentiable inputs (the first is the picture), and its work."""
 
-    group: str
     name: str
     call: Operation
     shapes: tuple[tuple[int, ...], ...]
@@ -40,43 +39,25 @@ def _pooling() -> Iterator[Case]:
     pictures = {4: (500, 256), 8: (500, 256), 16: (500, 128), 32: (500, 64), 56: (64, 64), 112: (32, 64)}
     for size, (N, C) in pictures.items():
         shape = ((N, C, size, size),)
-        yield Case("pooling", "max 2×2/2", lambda x, engine: ops.max_pool2d(x, 2, engine=engine), shape, True)
-        yield Case(
-            "pooling", "max 3×3/2", lambda x, engine: ops.max_pool2d(x, 3, 2, 1, engine=engine), shape, True
-        )
-        yield Case(
-            "pooling", "avg 2×2/2", lambda x, engine: ops.avg_pool2d(x, 2, engine=engine), shape, False
-        )
-        yield Case(
-            "pooling", "avg 3×3/2", lambda x, engine: ops.avg_pool2d(x, 3, 2, 1, engine=engine), shape, False
-        )
+        yield Case("max 2×2/2", lambda x, engine: ops.max_pool2d(x, 2, engine=engine), shape, True)
+        yield Case("max 3×3/2", lambda x, engine: ops.max_pool2d(x, 3, 2, 1, engine=engine), shape, True)
+        yield Case("avg 2×2/2", lambda x, engine: ops.avg_pool2d(x, 2, engine=engine), shape, False)
+        yield Case("avg 3×3/2", lambda x, engine: ops.avg_pool2d(x, 3, 2, 1, engine=engine), shape, False)
     for size, (N, C) in {4: (500, 256), 8: (500, 256), 16: (128, 512)}.items():
         shape = ((N, C, size, size),)
-        yield Case(
-            "pooling", "max global", lambda x, engine: ops.global_max_pool2d(x, engine=engine), shape, True
-        )
-        yield Case(
-            "pooling", "avg global", lambda x, engine: ops.global_avg_pool2d(x, engine=engine), shape, False
-        )
+        yield Case("max global", lambda x, engine: ops.global_max_pool2d(x, engine=engine), shape, True)
+        yield Case("avg global", lambda x, engine: ops.global_avg_pool2d(x, engine=engine), shape, False)
 
 
 def _convolutions() -> Iterator[Case]:
+    # fmt: off
     shapes = [
         # pictures, C_in, C_out, size, K, stride
-        *(
-            (500, 24, 64, 32, 3, 1),
-            (500, 64, 64, 16, 3, 1),
-            (500, 64, 128, 16, 3, 1),
-            (500, 128, 128, 8, 3, 1),
-        ),
-        *(
-            (500, 128, 256, 8, 3, 1),
-            (500, 256, 256, 4, 3, 1),
-            (128, 16, 16, 32, 3, 1),
-            (16, 3, 64, 224, 7, 2),
-        ),
-        *((16, 64, 64, 56, 3, 1), (16, 128, 128, 28, 3, 2), (16, 64, 256, 56, 1, 1), (16, 512, 512, 7, 3, 1)),
+        (500, 24, 64, 32, 3, 1), (500, 64, 64, 16, 3, 1), (500, 64, 128, 16, 3, 1), (500, 128, 128, 8, 3, 1),
+        (500, 128, 256, 8, 3, 1), (500, 256, 256, 4, 3, 1), (128, 16, 16, 32, 3, 1), (16, 3, 64, 224, 7, 2),
+        (16, 64, 64, 56, 3, 1), (16, 128, 128, 28, 3, 2), (16, 64, 256, 56, 1, 1), (16, 512, 512, 7, 3, 1),
     ]
+    # fmt: on
     for N, C_in, C_out, size, K, s in shapes:
         out = (size - 1) // s + 1
 
@@ -84,7 +65,6 @@ def _convolutions() -> Iterator[Case]:
             return ops.conv2d(x, weight, stride=s, padding=K // 2, engine=engine)
 
         yield Case(
-            "convolution",
             f"{K}×{K}/{s} {C_in}→{C_out}",
             call,
             ((N, C_in, size, size), (C_out, C_in, K, K)),
@@ -102,19 +82,20 @@ def _normalisations() -> Iterator[Case]:
 
     for N, C, size in ((500, 64, 16), (500, 128, 8), (500, 256, 4), (32, 64, 56)):
         picture = (N, C, size, size)
-        yield Case("normalisation", "norm + relu", relu_of_norm, (picture, (C,)), False)
-        yield Case("normalisation", "norm + add + relu", block_end, (picture, (C,), picture), False)
+        yield Case("norm + relu", relu_of_norm, (picture, (C,)), False)
+        yield Case("norm + add + relu", block_end, (picture, (C,), picture), False)
 
 
-def _cases(group: str | None, device: torch.device) -> list[Case]:
-    """What is measured; see `bench_operations`."""
-    every = [*_pooling(), *_convolutions(), *_normalisations()]
-    if device.type == "cpu":
-        return [case for case in every if group in (None, case.group)]
-    groups = ("pooling", "normalisation") if group is None else (group,)
-    return [
-        replace(case, shapes=tuple(map(_enlarged, case.shapes))) for case in every if case.group in groups
-    ]
+GROUPS = {"pooling": _pooling, "convolution": _convolutions, "normalisation": _normalisations}
+
+
+def _cases(group: str | None, device: torch.device) -> Iterator[tuple[str, Case]]:
+    """What is measured, each case with its group; see `bench_operations`."""
+    on_gpu = device.type != "cpu"
+    groups = [name for name in GROUPS if not (on_gpu and name == "convolution")]
+    for name in groups if group is None else [group]:
+        for case in GROUPS[name]():
+            yield name, replace(case, shapes=tuple(map(_enlarged, case.shapes))) if on_gpu else case
 
 
 def _enlarged(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -145,13 +126,13 @@ def bench_operations(
     rates = {name: product_rate(dtype, device) for name, dtype in DTYPES.items()}
     multiplies_bfloat16 = resolve_precision("auto", device) == torch.bfloat16
     rows = []
-    for case in _cases(group, device):
+    for name, case in _cases(group, device):
         for layout in LAYOUTS:
             for dtype in DTYPES:
-                if dtype == "bfloat16" and case.group == "convolution" and not multiplies_bfloat16:
+                if dtype == "bfloat16" and name == "convolution" and not multiplies_bfloat16:
                     continue  # it would be emulated, a number at a time
                 say(f"{case.name} on {'×'.join(map(str, case.shapes[0]))}, {dtype}, {layout}")
-                rows.append(_measure(case, layout, dtype, rounds, bandwidth, rates[dtype], device))
+                rows.append(_measure(name, case, layout, dtype, rounds, bandwidth, rates[dtype], device))
     groups = dict.fromkeys(row["group"] for row in rows)
     return {
         "copy_bytes_per_second": bandwidth,
@@ -170,10 +151,17 @@ def bench_operations(
 
 
 def _measure(
-    case: Case, layout: str, dtype: str, rounds: int, bandwidth: float, rate: float, device: torch.device
+    group: str,
+    case: Case,
+    layout: str,
+    dtype: str,
+    rounds: int,
+    bandwidth: float,
+    rate: float,
+    device: torch.device,
 ) -> dict[str, Any]:
     """Check a case's engines against each other, then time them in turn."""
-    inputs = [_fresh(shape, dtype, layout, case.group, device) for shape in case.shapes]
+    inputs = [_fresh(shape, dtype, layout, group, device) for shape in case.shapes]
     outputs = {name: case.call(*inputs, engine=name) for name in ENGINES}
     y = outputs["native"]
     grad = torch.randn_like(y)
@@ -192,7 +180,7 @@ def _measure(
 
     times = alternate({name: functools.partial(both, name) for name in ENGINES}, rounds)
     row: dict[str, Any] = {
-        "group": case.group,
+        "group": group,
         "name": case.name,
         "shape": list(case.shapes[0]),
         "dtype": dtype,
@@ -208,9 +196,8 @@ def _measure(
             ("backward", [p[1] for p in pairs]),
             ("both", [sum(p) for p in pairs]),
         ):
-            s = spread(seconds)
-            row[f"{name}_{what}_ms"] = [round(1e3 * v, 3) for v in (s.median, s.low, s.high)]
-        totals[name] = s.median
+            row[f"{name}_{what}_ms"] = [round(1e3 * v, 3) for v in spread(seconds)]
+        totals[name] = spread([sum(p) for p in pairs]).median
     row["ratio"] = totals["native"] / totals["handmade"]
     row["auto_ratio"] = totals["native"] / totals["auto"]
     return row

@@ -74,7 +74,7 @@ def bench_steps(
                     "way": key,
                     "pictures": N,
                     "size": size,
-                    "seconds": [round(v, 4) for v in (s.median, s.low, s.high)],
+                    "seconds": [round(v, 4) for v in s],
                     "images_per_second": round(N / s.median, 1),
                     "seconds_per_50000": round(CIFAR_EPOCH * s.median / N, 1),
                     "peak_memory_bytes": step_memory(name, N, size, sides[key]),

@@ -3,16 +3,14 @@
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 
 CPU = torch.device("cpu")
 
 
-@dataclass(frozen=True)
-class Spread:
+class Spread(NamedTuple):
     """Seconds a call took: the median and the quartiles of its rounds."""
 
     median: float

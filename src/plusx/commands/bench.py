@@ -15,8 +15,6 @@ from plusx.device import resolve_device
 from plusx.errors import UserError
 from plusx.files import write_whole
 
-GROUPS = ("pooling", "convolution", "normalisation")
-
 Draw = Callable[[dict[str, Any]], bytes]
 
 app = typer.Typer(help="Measure our speed beside PyTorch's, on this machine.", no_args_is_help=True)
@@ -35,7 +33,7 @@ def ops(
     as_json: Json = False,
 ) -> None:
     """Each operation by hand and by PyTorch's kernel, checked against each other, forward and backward."""
-    from plusx.bench.operations import bench_operations
+    from plusx.bench.operations import GROUPS, bench_operations
     from plusx.bench.show import draw_operations, operations_table
 
     if group not in (None, *GROUPS):

@@ -1,6 +1,5 @@
 """What the plan can measure here: all-reduces and training steps of a few processes, and decoding JPEGs."""
 
-import io
 import json
 import tempfile
 from collections.abc import Callable
@@ -11,12 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
-from PIL import Image
 from torch import nn
 from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
 from plusx import ops
+from plusx.bench.photographs import TALL, WIDE, write_photograph
 from plusx.bench.scaling.collectives import Link
 from plusx.bench.timing import alternate, spread, timed
 from plusx.data import sample
@@ -142,12 +141,9 @@ def decode_rate(pictures: int = 64, size: int = 224) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         paths = []
         for number, small in enumerate(sample("train")[0][:pictures]):
-            large = np.asarray(Image.fromarray(small).resize((500, 375), Image.Resampling.BICUBIC), np.int16)
-            noisy = (large + noise.integers(-NOISE, NOISE + 1, large.shape)).clip(0, 255).astype(np.uint8)
-            buffer = io.BytesIO()
-            Image.fromarray(noisy).save(buffer, "JPEG", quality=QUALITY)
             paths.append(Path(folder) / f"{number}.jpg")
-            paths[-1].write_bytes(buffer.getvalue())
+            levels = noise.integers(-NOISE, NOISE + 1, (TALL, WIDE, 3))
+            write_photograph(paths[-1], small, levels, QUALITY)
         read_picture(paths[0], size)
         seconds = [timed(partial(read_picture, path, size)) for path in paths]
         mean = sum(path.stat().st_size for path in paths) / len(paths)

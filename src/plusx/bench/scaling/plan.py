@@ -57,7 +57,11 @@ def curves(work: Workload) -> list[dict[str, Any]]:
     """All points: each network, weak scaling, strong scaling, and strong without the floor of a step."""
     rate, floor = fact("A100 images/s, mixed precision"), fact("shortest step")
     return [
-        {"network": network, "scaling": scaling, **row(devices, batch * each, cluster, work, rate, least)}
+        {
+            "network": network,
+            "scaling": scaling,
+            **row(devices, batch * (devices if weak else 1), cluster, work, rate, least),
+        }
         for network, cluster in CLUSTERS.items()
         for scaling, batch, weak, least in (
             ("weak", WEAK_BATCH, True, floor),
@@ -65,7 +69,6 @@ def curves(work: Workload) -> list[dict[str, Any]]:
             ("strong, no floor", STRONG_BATCH, False, 0.0),
         )
         for devices in DEVICES
-        for each in (devices if weak else 1,)
     ]
 
 
