@@ -81,3 +81,21 @@ def test_compiled_code_follows_the_choice() -> None:
         assert _backward(compiled(x)) != "ConvolutionBackward0"
     assert _backward(compiled(x)) == "ConvolutionBackward0"
     torch._dynamo.reset()
+
+
+def test_a_whole_network_compiles_in_one_graph() -> None:
+    x, weight = (torch.randn(n, 5, requires_grad=True) for n in (4, 3))
+    bias = torch.zeros(3)
+    target = torch.tensor([0, 1, 2, 0])
+
+    def network(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        with ops.engine("handmade"):
+            y = ops.relu(ops.linear(x, weight, bias))
+            y = ops.batch_norm(y, None, None, bias + 1, bias, True)
+            return ops.cross_entropy(y, target, 0.1)
+
+    compiled = torch.compile(network, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(
+        torch.autograd.grad(compiled(x, weight), (x, weight)),
+        torch.autograd.grad(network(x, weight), (x, weight)),
+    )
