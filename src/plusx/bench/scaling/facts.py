@@ -53,6 +53,7 @@ FACTS = {
         147_897_477_120 / 1_281_167, "B", "the archive of ImageNet's training pictures over their number"
     ),
     "pictures of an epoch": Fact(1_281_167, "pictures", "ImageNet 2012, training"),
+    "epochs": Fact(90, "", GOYAL),
     "batch without loss of accuracy, SGD": Fact(8192, "pictures", GOYAL),
     "batch without loss of accuracy, LARS": Fact(32768, "pictures", "You et al. 2017, arXiv 1708.03888"),
     "P100: backward pass, 32 pictures": Fact(0.120, "s", f"{GOYAL}, section 4.3"),
