@@ -95,11 +95,19 @@ AS_RIGHT = [
     ("resnet", "x.mean((2, 3))", "x.mean(-1).mean(-1)"),
     ("resnet", "            x = self.get_submodule(f\"layer{number}\")(x)\n",
      "            for block in self.get_submodule(f\"layer{number}\"):\n                x = block(x)\n"),
+    ("block", "        return (self.bn2(self.conv2(y)) + shortcut).relu()", "        shortcut += self.bn2(self.conv2(y))\n        return shortcut.relu_()"),
+    ("block", "        return (self.bn3(self.conv3(y)) + shortcut).relu()", "        shortcut += self.bn3(self.conv3(y))\n        return shortcut.relu_()"),
+    ("resnet", "        x = self.maxpool(self.bn1(self.conv1(x)).relu())",
+     "        given = x\n        x = self.maxpool(self.bn1(self.conv1(x)).relu())\n        given.zero_()"),
     ("conv", "dtype=x.dtype)\n    padded[:, :, P : P + H, P : P + W] = x\n    y", ")\n    padded[:, :, P : P + H, P : P + W] = x\n    y"),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "one", "other"), AS_RIGHT, ids=["mean", "block by block", "float32"])
+@pytest.mark.parametrize(
+    ("name", "one", "other"),
+    AS_RIGHT,
+    ids=["mean", "block by block", "in place", "bottleneck in place", "resnet in place", "float32"],
+)
 def test_another_right_answer_passes(name: str, one: str, other: str, tmp_path: Path) -> None:
     text = solution(name)
     assert one in text
@@ -110,6 +118,22 @@ def test_an_exception_is_shown_with_its_line(tmp_path: Path) -> None:
     text = solution("conv").replace("return (H + 2 * P - K) // s + 1", "return 1 // 0")
     line = text[: text.index("1 // 0")].count("\n") + 1
     assert f"line {line}: ZeroDivisionError" in hints("conv", text, tmp_path)
+
+
+@pytest.mark.parametrize("way", ["exit()", "exit(0)", "raise SystemExit"])
+def test_an_answer_that_exits_is_wrong_and_the_report_is_whole(way: str, tmp_path: Path) -> None:
+    text = solution("conv").replace("return (H + 2 * P - K) // s + 1", way)
+    line = text[: text.index(way)].count("\n") + 1
+    file = tmp_path / "conv_exercise.py"
+    file.write_text(text, encoding="utf-8")
+    said = report(check("conv", file), "en")
+    assert f"✗ output size: line {line}: exit() ends the program" in said
+    assert said.endswith("1 of 3 right")
+
+
+def test_a_file_that_exits_as_it_is_read_is_a_user_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"calls exit\(\)"):
+        hints("conv", "exit()\n" + solution("conv"), tmp_path)
 
 
 def test_a_file_that_is_no_python_is_a_user_error(tmp_path: Path) -> None:

@@ -75,6 +75,8 @@ def _read(file: Path) -> ModuleType:
         exec(compile(text, str(file), "exec"), answer.__dict__)
     except SyntaxError as error:
         raise UserError(f"{file}, line {error.lineno}: {error.msg}") from error
+    except SystemExit as error:  # it would end this process too, with its own exit code and no report
+        raise UserError(f"{file} can't be checked: it calls exit()") from error
     except Exception as error:
         raise UserError(f"{file} can't be run: {type(error).__name__}: {error}") from error
     return answer

@@ -86,7 +86,7 @@ def block_check(name: str, title: Text, in_channels: int, stride: int, with_proj
         # Ours does in one pass what the student writes in three: PyTorch's layers round both alike.
         with torch.no_grad(), ops.engine("native"):
             mistakes = {hint: partial(outputs, truth, x, **k) for hint, k in MISTAKES.items()}
-            return compare(own.eval()(x), truth(x), mistakes, name)
+            return compare(own.eval()(x.clone()), truth(x), mistakes, name)  # theirs may write into x
 
     return Check(title, attempt)
 

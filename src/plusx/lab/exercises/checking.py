@@ -35,9 +35,14 @@ def run(check: Check, answer: ModuleType) -> Hint:
         return check.attempt(answer)
     except NotImplementedError:
         return NOT_WRITTEN
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         own = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == answer.__file__]
         line = own[-1].lineno if own else "?"
+        if isinstance(error, SystemExit):  # it would end the check, with its own exit code and no report
+            return Text(
+                f"line {line}: exit() ends the program; return the answer",
+                f"第 {line} 行：exit() 会结束整个程序；应当返回结果",
+            )
         said = f"{type(error).__name__}: {error}".splitlines()[0]
         # Torch's words for a float32 tensor that meets the float64 that it was given.
         mixed = "double" in said.lower() and "float" in said.lower()

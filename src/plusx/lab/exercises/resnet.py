@@ -58,7 +58,7 @@ def attempt(answer: ModuleType, depth: int) -> Hint:
     look(truth, expected)
     # Under PyTorch's kernels, as in the student's network: other sums round otherwise.
     with torch.no_grad(), ops.engine("native"):
-        got, right = own.eval()(x), truth(x)
+        got, right = own.eval()(x.clone()), truth(x)  # theirs may write into x
     for name, shape in expected.items():
         # A stage whose blocks are called one by one is never called itself: nothing is known of it.
         if sizes.get(name, shape) != shape:
