@@ -2,19 +2,19 @@
 
     python scripts/publish_lab.py [runs/lab]
 
-Copies each experiment's `result.json` and `figure.png`, brings the texts in all of them up to what the
-experiment says of the same numbers today, and writes docs/laboratory.md and docs/laboratory.zh-CN.md from
-them, so that no figure is typed by hand.
+Copies each experiment's `result.json`, brings the texts in all of them up to what the experiment says of the
+same numbers today, draws every `figure.png` from the same numbers, and writes docs/laboratory.md and
+docs/laboratory.zh-CN.md from them, so that no figure is typed by hand and no picture is older than its numbers.
 """
 
 import json
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 from plusx.lab import EXPERIMENTS
 from plusx.lab.experiment import VERDICT_WORDS, Table
+from plusx.report.style import LIGHT, applied, to_png
 from plusx.text import Language
 
 ROOT = Path(__file__).parents[1]
@@ -105,7 +105,7 @@ def published() -> dict[str, dict[str, Any]]:
 
 
 def reword() -> None:
-    """Judge the published numbers anew and write what is said of them; the numbers stay."""
+    """Judge the published numbers anew, write what is said of them and draw them; the numbers stay."""
     for name, result in published().items():
         experiment = EXPERIMENTS[name]
         verdict, because = experiment.judge(result["numbers"])
@@ -114,6 +114,9 @@ def reword() -> None:
         result |= {"verdict": verdict, "because": because._asdict()}
         text = json.dumps(result, indent=2, ensure_ascii=False) + "\n"
         (TARGET / name / "result.json").write_text(text, encoding="utf-8")
+        with applied(LIGHT):
+            picture = to_png(experiment.draw(result["numbers"], LIGHT))
+        (TARGET / name / "figure.png").write_bytes(picture)
 
 
 def main(runs: Path | None) -> None:
@@ -121,11 +124,11 @@ def main(runs: Path | None) -> None:
     for name in EXPERIMENTS if runs else ():
         assert runs is not None
         if (runs / name / "result.json").exists():
-            if json.loads((runs / name / "result.json").read_text(encoding="utf-8"))["quick"]:
+            text = (runs / name / "result.json").read_text(encoding="utf-8")
+            if json.loads(text)["quick"]:
                 raise SystemExit(f"{runs / name} is a quick run; its figures are not for publication")
             (TARGET / name).mkdir(parents=True, exist_ok=True)
-            for file in ("result.json", "figure.png"):
-                shutil.copy(runs / name / file, TARGET / name / file)
+            (TARGET / name / "result.json").write_text(text, encoding="utf-8")
     reword()
     results = published()
     for language, words in WORDS.items():
