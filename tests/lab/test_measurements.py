@@ -15,7 +15,7 @@ from plusx.lab.identity_path import before_relu, block, finite_differences, jaco
 from plusx.lab.output_size import formula
 from plusx.lab.padding import sizes_until_gone, windows_of_pixels
 from plusx.lab.receptive_field import PARTS, STACKS, convolutions, extent, gradient_map, part
-from plusx.lab.small_residuals import sizes
+from plusx.lab.small_residuals import sizes, untrained
 from plusx.lab.spatial_structure import shuffled
 from plusx.lab.stride import share_read
 from plusx.lab.translation import equivariance, shifted
@@ -129,6 +129,16 @@ def test_a_block_that_adds_nothing_has_no_residual() -> None:
     rows = sizes(model.eval(), torch.randn(2, 3, 32, 32))
     assert [row["ratio"] for row in rows] == [0.0] * 9
     assert sum(not row["identity"] for row in rows) == 2
+
+
+def test_an_untrained_network_normalises_by_what_it_is_given() -> None:
+    x = 3 * torch.randn(16, 3, 32, 32, generator=torch.Generator().manual_seed(0)) + 1
+    model = untrained("resnet20", x)
+    torch.manual_seed(0)
+    same = create_model("resnet20").train()
+    with torch.no_grad():
+        torch.testing.assert_close(model(x), same(x), rtol=0.02, atol=0.02)
+    assert not model.training
 
 
 def test_the_four_networks_are_trained_alike() -> None:

@@ -1,7 +1,9 @@
 """Every verdict that a rule can give, on the published numbers with one or two of them changed."""
 
 import copy
+import importlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,19 @@ def test_what_is_published_is_what_the_rule_says(name: str) -> None:
     assert result["claim"] == experiment.CLAIM._asdict()
     assert result["question"] == experiment.QUESTION._asdict()
     assert result["rule"] == experiment.RULE._asdict()
+
+
+def test_publishing_draws_every_picture_from_its_numbers(tmp_path: Path, monkeypatch) -> None:
+    publish = importlib.import_module("publish_lab")
+    (tmp_path / "stride").mkdir()
+    shutil.copy(PUBLISHED / "stride" / "result.json", tmp_path / "stride")
+    (tmp_path / "stride" / "figure.png").write_bytes(b"an old one")
+    monkeypatch.setattr(publish, "TARGET", tmp_path)
+    publish.reword()
+    assert (tmp_path / "stride" / "figure.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "stride" / "result.json").read_bytes() == (
+        PUBLISHED / "stride" / "result.json"
+    ).read_bytes()
 
 
 CASES: list[tuple[str, dict[str, Any], str]] = [
@@ -111,6 +126,9 @@ def test_a_rule_gives_each_of_its_verdicts(name: str, changes: dict[str, Any], v
          "'same' keeps the size at 1, 3; at stride 2 it makes 7 → 3, 8 → 4.", "步长为 2 时 7 → 3, 8 → 4。"),
         ("identity-path", {},
          "and of 0 % of inputs that are all positive. Through", "而对全为正数的输入截断 0 %。"),
+        ("small-residuals", {}, "training hardly changes the median", "训练几乎没有改变这个中位数"),
+        ("small-residuals", {"resnet56/before": [{"ratio": 0.9, "identity": True}]},
+         "0.90. A block of the plain 56-layer network moves", "0.90。56 层传统网络的块"),
         ("receptive-field", {"fields/5×5/measured": 4},
          "7 of 8 measured fields equal the computed ones.", "8 个实测感受野中有 7 个与计算值相同。"),
     ],

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from plusx.lab.workbench import Workbench
 from plusx.report.style import Theme
-from plusx.text import Language
+from plusx.text import LANGUAGES, Language
 
 Numbers = dict[str, Any]
 """What was measured, as JSON: text, numbers, and lists and dicts of them."""
@@ -31,8 +31,16 @@ class Text(NamedTuple):
     zh: str
 
     def format(self, **values: object) -> "Text":
-        """Fill the same values into both."""
-        return Text(self.en.format(**values), self.zh.format(**values))
+        """Fill the same values into both; of a value that is a text itself, its own language into each.
+
+        >>> Text("by {way}", "用{way}").format(way=Text("max pooling", "最大池化")).zh
+        '用最大池化'
+        """
+        english, chinese = (
+            {name: v.within(language) if isinstance(v, Text) else v for name, v in values.items()}
+            for language in LANGUAGES
+        )
+        return Text(self.en.format(**english), self.zh.format(**chinese))
 
     def within(self, language: Language) -> str:
         """One of the two."""
