@@ -81,7 +81,12 @@ def block_check(name: str, title: Text, in_channels: int, stride: int, with_proj
             n: m.stride for n, m in truth.named_modules() if isinstance(m, nn.Conv2d) and "down" not in n
         }
         if strides != wanted:
-            place = next(n for n in wanted if wanted[n] != (1, 1)) if stride > 1 else "none"
+            if stride == 1:
+                return Text(
+                    "where `stride` is 1, every convolution's stride has to be 1",
+                    "stride 为 1 时，各卷积的步长都应为 1",
+                )
+            place = next(n for n in wanted if wanted[n] != (1, 1))
             return Text(f"the stride belongs to {place}", f"步长应在 {place} 上")
         # Ours does in one pass what the student writes in three: PyTorch's layers round both alike.
         with torch.no_grad(), ops.engine("native"):

@@ -7,6 +7,7 @@ input; if the student's numbers are those, it says which mistake it is.
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from numbers import Integral
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -60,17 +61,38 @@ def close(a: Tensor, b: Tensor) -> Tensor:
     return torch.isclose(a.double(), b.double(), rtol=1e-4, atol=1e-4 * largest)
 
 
+def whole(value: Any) -> bool:
+    """Whether it is a whole number, numpy's too.
+
+    >>> [whole(value) for value in (9, 9.0, True)]
+    [True, False, False]
+    """
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
 def same(a: Any, b: Any) -> bool:
     """Equal numbers in equal shapes, to rounding."""
     if isinstance(a, tuple) and isinstance(b, tuple):
         return len(a) == len(b) and all(map(same, a, b))
     if isinstance(a, Tensor) and isinstance(b, Tensor):
         return a.shape == b.shape and bool(close(a, b).all())
-    return type(a) is type(b) and bool(a == b)
+    return (type(a) is type(b) or (whole(a) and whole(b))) and bool(a == b)
+
+
+def kind(value: Any) -> str:
+    """What it is, with its article.
+
+    >>> kind(1), kind([])
+    ('an int', 'a list')
+    """
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
 def compare(got: Any, truth: Any, mistakes: Mapping[Text, Callable[[], Any]], where: str = "") -> Hint:
     """None if `got` is the truth; else the mistake that gives `got`, or at least what differs."""
+    if isinstance(truth, tuple) and isinstance(got, list):
+        got = tuple(got)  # `return [dx, dw, db]` is as right
     if same(got, truth):
         return None
     for hint, wrong in mistakes.items():
@@ -81,21 +103,21 @@ def compare(got: Any, truth: Any, mistakes: Mapping[Text, Callable[[], Any]], wh
             continue  # this mistake is impossible here
     at = f" ({where})" if where else ""
     if isinstance(truth, tuple) and not (isinstance(got, tuple) and len(got) == len(truth)):
-        kind = type(got).__name__
-        came = (f"{len(got)}", f"{len(got)} 个") if isinstance(got, tuple) else (f"a {kind}", f" {kind}")
+        many = isinstance(got, tuple)
+        came = (f"{len(got)}", f"{len(got)} 个") if many else (kind(got), f" {type(got).__name__}")
         return Text(
             f"should be {len(truth)} tensors as a tuple, not {came[0]}{at}",
             f"应为 {len(truth)} 个张量组成的元组，而不是{came[1]}{at}",
         )
     if isinstance(truth, tuple):
-        names = ("first", "second", "third")
+        names = (Text("first", "第一个"), Text("second", "第二个"), Text("third", "第三个"))
         wrong_parts = [n for n, g, t in zip(names, got, truth, strict=False) if not same(g, t)]
-        which = ", ".join(wrong_parts)
-        return Text(f"wrong in the {which} result{at}", f"返回值不对（{which}）{at}")
-    if not isinstance(got, type(truth)):
+        which = ", ".join(n.en for n in wrong_parts), "、".join(n.zh for n in wrong_parts)
+        return Text(f"wrong in the {which[0]} result{at}", f"{which[1]}返回值不对{at}")
+    if not isinstance(got, type(truth)) and not (whole(got) and whole(truth)):
         kinds = type(truth).__name__, type(got).__name__
         return Text(
-            f"should be a {kinds[0]}, not a {kinds[1]}{at}", f"应为 {kinds[0]}，而不是 {kinds[1]}{at}"
+            f"should be {kind(truth)}, not {kind(got)}{at}", f"应为 {kinds[0]}，而不是 {kinds[1]}{at}"
         )
     if isinstance(truth, Tensor) and got.shape != truth.shape:
         shapes = tuple(truth.shape), tuple(got.shape)
