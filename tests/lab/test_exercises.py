@@ -56,11 +56,19 @@ MISTAKES = [
     ("block", "self.bn1 = ", "self.norm1 = ", "names don't fit"),
     ("block", "x if self.downsample is None else self.downsample(x)", "x", "downsample is not used"),
     ("conv", "w, grad.sum((0, 2, 3))", "w", "should be 3 tensors as a tuple, not 2"),
-    ("conv", "return dpadded[:, :, P : P + H, P : P + W], dw, grad.sum((0, 2, 3))", "return [dpadded[:, :, P : P + H, P : P + W], dw, grad.sum((0, 2, 3))]", "should be 3 tensors as a tuple, not a list"),
+    ("conv", "return dpadded[:, :, P : P + H, P : P + W], dw, grad.sum((0, 2, 3))", "return grad.sum((0, 2, 3))", "should be 3 tensors as a tuple, not a Tensor"),
+    ("conv", "return (H + 2 * P - K) // s + 1", "return str((H + 2 * P - K) // s + 1)", "should be an int, not a str"),
+    ("block", "channels, 3, stride, padding=1, bias=False)\n        self.bn1", "channels, 3, 2, padding=1, bias=False)\n        self.bn1", "where `stride` is 1, every convolution's stride has to be 1"),
     ("conv", "W + 2 * P, dtype=x.dtype)", "W + 2 * P)", "pass dtype=x.dtype"),
     ("conv", "    return y\n", "    y[0, 0, 0, 0] += 1\n    return y\n", "1 of 96 numbers are wrong"),
     ("resnet", "self.bn1(self.conv1(x)).relu()\n", "self.bn1(self.conv1(x).relu())\n", "numbers are wrong"),
-    ("resnet", "self.maxpool(self.bn1(self.conv1(x)).relu())", "self.maxpool(self.bn1(self.conv1(x).relu()))", "numbers are wrong"),
+    ("resnet", "self.maxpool(self.bn1(self.conv1(x)).relu())", "self.maxpool(self.bn1(self.conv1(x).relu()))", "after its norm, not before it"),
+    ("resnet", "self.maxpool(self.bn1(self.conv1(x)).relu())", "self.maxpool(self.bn1(self.conv1(x)))", "a relu is missing after bn1"),
+    ("resnet", "(self.bn2(self.conv2(y)) + shortcut).relu()", "self.bn2(self.conv2(y)).relu()", "in the blocks, shortcut is missing"),
+    ("resnet", "(self.bn2(self.conv2(y)) + shortcut).relu()", "self.bn2(self.conv2(y)) + shortcut", "in the blocks, last relu is missing"),
+    ("resnet", "return self.fc(x.mean((2, 3)))", "return self.fc(x.mean((2, 3))).softmax(1)", "without softmax"),
+    ("resnet", "return self.fc(x.mean((2, 3)))", "return self.fc(x.amax((2, 3)))", "global pooling takes the mean"),
+    ("resnet", "nn.MaxPool2d(3, stride=2, padding=1)", "nn.MaxPool2d(2)", "max pooling is 3×3"),
     ("resnet", "stride=1 if number == 1 else 2", "stride=2", "names don't fit"),
     ("resnet", "self.maxpool(self.bn1(self.conv1(x)).relu())", "self.bn1(self.conv1(x)).relu()", "max pooling before it"),
     ("resnet", "(2, 2, 2, 2)", "(2, 2, 2, 3)", "names don't fit"),
@@ -90,23 +98,45 @@ def test_the_page_shows_what_a_student_reads(tmp_path: Path) -> None:
     assert f"```text\n{report(outcomes, 'zh')}\n```" in (DOCS / "resnet.zh-CN.md").read_text(encoding="utf-8")
 
 
+def test_results_that_differ_are_named_in_both_languages(tmp_path: Path) -> None:
+    text = solution("conv").replace("w, grad.sum((0, 2, 3))", "w + 1, 2 * grad.sum((0, 2, 3))")
+    (tmp_path / "answer.py").write_text(text, encoding="utf-8")
+    hint = check("conv", tmp_path / "answer.py")[2].hint
+    assert hint is not None
+    assert "wrong in the second, third result" in hint.en
+    assert "第二个、第三个返回值不对" in hint.zh
+
+
 # (exercise, what the solution says, what is as right)
 AS_RIGHT = [
     ("resnet", "x.mean((2, 3))", "x.mean(-1).mean(-1)"),
     ("resnet", "            x = self.get_submodule(f\"layer{number}\")(x)\n",
      "            for block in self.get_submodule(f\"layer{number}\"):\n                x = block(x)\n"),
+    ("conv", "return dpadded[:, :, P : P + H, P : P + W], dw, grad.sum((0, 2, 3))", "return [dpadded[:, :, P : P + H, P : P + W], dw, grad.sum((0, 2, 3))]"),
+    ("conv", "return (H + 2 * P - K) // s + 1", "import numpy\n    return numpy.int64((H + 2 * P - K) // s + 1)"),
     ("block", "        return (self.bn2(self.conv2(y)) + shortcut).relu()", "        shortcut += self.bn2(self.conv2(y))\n        return shortcut.relu_()"),
     ("block", "        return (self.bn3(self.conv3(y)) + shortcut).relu()", "        shortcut += self.bn3(self.conv3(y))\n        return shortcut.relu_()"),
     ("resnet", "        x = self.maxpool(self.bn1(self.conv1(x)).relu())",
      "        given = x\n        x = self.maxpool(self.bn1(self.conv1(x)).relu())\n        given.zero_()"),
     ("conv", "dtype=x.dtype)\n    padded[:, :, P : P + H, P : P + W] = x\n    y", ")\n    padded[:, :, P : P + H, P : P + W] = x\n    y"),
+    ("resnet", "x.mean((2, 3))", "nn.AvgPool2d(7)(x).flatten(1)"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("name", "one", "other"),
     AS_RIGHT,
-    ids=["mean", "block by block", "in place", "bottleneck in place", "resnet in place", "float32"],
+    ids=[
+        "mean",
+        "block by block",
+        "list",
+        "numpy",
+        "in place",
+        "bottleneck in place",
+        "resnet in place",
+        "float32",
+        "7×7 average",
+    ],
 )
 def test_another_right_answer_passes(name: str, one: str, other: str, tmp_path: Path) -> None:
     text = solution(name)

@@ -1,7 +1,7 @@
 """作业三 手撕ResNet · Homework 3b: a whole ResNet by hand.
 
-Fill the hole and run this file, or `plusx lab exercise resnet`: it says what is right and what is not.
-填好空，然后运行本文件（或 `plusx lab exercise resnet`），它会告诉你哪里对、哪里不对。
+Fill the holes and run this file, or `plusx lab exercise resnet`: it says what is right and what is not.
+填好每个空，然后运行本文件（或 `plusx lab exercise resnet`），它会告诉你哪里对、哪里不对。
 
 Public weights have to fit: conv1, bn1, layer1 … layer4 (each an nn.Sequential of blocks), fc; in a block conv1,
 bn1, conv2, bn2, and downsample = nn.Sequential(1×1 convolution, batch norm) where the shapes differ.
