@@ -8,14 +8,17 @@ docs/laboratory.zh-CN.md from them, so that no figure is typed by hand and no pi
 """
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
-from plusx.lab import EXPERIMENTS
+from plusx.lab import EXPERIMENTS, degradation, pooling, spatial_structure
 from plusx.lab.experiment import VERDICT_WORDS, Table
+from plusx.lab.workbench import RECIPE
 from plusx.report.style import LIGHT, applied, to_png
 from plusx.text import Language
+from plusx.train import load_recipe
 
 ROOT = Path(__file__).parents[1]
 TARGET = ROOT / "docs" / "results" / "lab"
@@ -25,10 +28,12 @@ WORDS: dict[Language, dict[str, str]] = {
         "title": "The lesson's claims, measured",
         "other": "English · [中文](laboratory.zh-CN.md)",
         "intro": "Each claim of the lesson is an experiment: `plusx lab list` names them, `plusx lab run NAME` "
-        "measures one again (a training that was kept is not repeated), `--quick` shows in seconds how it is "
-        "done. The rule for a verdict was written before the measurement. Measured on {processor}, torch "
-        "{torch}, on the day beside each; the trainings behind it may be older. Accuracies are of the last "
-        "epoch, ± the standard deviation over seeds. This page is written by `python scripts/publish_lab.py`.",
+        "measures one again (a training that was kept is not repeated), `--quick` shows in a minute or so how it is "
+        "done, without a verdict (the experiments with networks of 56 layers take some minutes). The rule for a verdict was written before the measurement. Measured on {processor}, torch "
+        "{torch}, on the day beside each; the trainings behind it may be older. Small networks train for "
+        "{small} epochs (pooling's two heads for {heads}), those of 20 and 56 layers for {deep}; {seeds} seeds unless a "
+        "table says otherwise, {spatial} in spatial-structure, one in gradient-flow and small-residuals. Accuracies are "
+        "of the last epoch, ± the standard deviation over seeds. This page is written by `python scripts/publish_lab.py`.",
         "columns": "| experiment | verdict |\n| --- | --- |",
         "claim": "The lesson",
         "question": "Question",
@@ -41,8 +46,9 @@ WORDS: dict[Language, dict[str, str]] = {
         "title": "课程的论断，逐条测量",
         "other": "[English](laboratory.md) · 中文",
         "intro": "课程的每个论断都是一个实验：`plusx lab list -l zh` 列出全部，`plusx lab run 名字 -l zh` 重新测量一个"
-        "（已保存的训练不再重做），加 `--quick` 几秒钟就能看到做法。判定规则在测量之前就已写定。测量环境：{processor}，torch {torch}，"
-        "日期见各实验，所用的训练可能更早；准确率均为最后一轮，± 为各种子的标准差。本页由 `python scripts/publish_lab.py` 生成。",
+        "（已保存的训练不再重做），加 `--quick` 一分钟左右就能看到做法，但不下结论（用到 56 层网络的实验要几分钟）。判定规则在测量之前就已写定。测量环境：{processor}，torch {torch}，"
+        "日期见各实验，所用的训练可能更早。小网络训练 {small} 轮（pooling 的两种输出头 {heads} 轮），20 和 56 层的网络训练 {deep} 轮；"
+        "除表中另有说明外为 {seeds} 个种子，spatial-structure 为 {spatial} 个，gradient-flow 和 small-residuals 为 1 个。准确率均为最后一轮，± 为各种子的标准差。本页由 `python scripts/publish_lab.py` 生成。",
         "columns": "| 实验 | 结论 |\n| --- | --- |",
         "claim": "课程",
         "question": "问题",
@@ -70,7 +76,15 @@ def page(results: dict[str, dict[str, Any]], language: Language) -> str:
     """The whole page in one language."""
     words = WORDS[language]
     first = next(iter(results.values()))
-    intro = words["intro"].format(processor=first["processor"], torch=first["torch_version"])
+    intro = words["intro"].format(
+        **{"processor": first["processor"], "torch": first["torch_version"]},
+        **{
+            "small": load_recipe(RECIPE).training.epochs,
+            "heads": pooling.HEAD_EPOCHS,
+            "deep": degradation.EPOCHS,
+        },
+        **{"seeds": degradation.SEEDS, "spatial": spatial_structure.SEEDS},
+    )
     lines = [f"# {words['title']}", "", words["other"], "", intro, "", words["columns"]]
     for name, result in results.items():
         verdict = VERDICT_WORDS[result["verdict"]].within(language)
@@ -130,6 +144,11 @@ def main(runs: Path | None) -> None:
             (TARGET / name).mkdir(parents=True, exist_ok=True)
             (TARGET / name / "result.json").write_text(text, encoding="utf-8")
     reword()
+    # The app shows these curves from inside the package.
+    shutil.copy(
+        TARGET / "degradation" / "result.json",
+        ROOT / "src" / "plusx" / "app" / "results" / "degradation.json",
+    )
     results = published()
     for language, words in WORDS.items():
         (ROOT / "docs" / words["file"]).write_text(page(results, language), encoding="utf-8")

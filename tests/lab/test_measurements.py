@@ -149,7 +149,10 @@ def test_the_four_networks_are_trained_alike() -> None:
 def errors(plain20: float, plain56: float, resnet20: float, resnet56: float) -> dict[str, object]:
     values = dict(zip(NETWORKS, (plain20, plain56, resnet20, resnet56), strict=True))
     keys = ("final_train_error", "final_test_error")
-    return {name: {key: [value, value] for key in keys} for name, value in values.items()}
+    return {
+        name: {key: [value, value] for key in keys} | {"test_error": [[value], [value]]}
+        for name, value in values.items()
+    }
 
 
 def accuracies(dense: tuple[float, float], conv: tuple[float, float]) -> dict[str, object]:

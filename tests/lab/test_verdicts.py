@@ -2,14 +2,17 @@
 
 import copy
 import importlib
+import io
 import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from plusx.lab import EXPERIMENTS
+from plusx.lab.runner import show
 
 PUBLISHED = Path(__file__).parents[2] / "docs" / "results" / "lab"
 FULLY, CONV = "fully connected layer", "convolution 3×3, 64 kernels"
@@ -41,6 +44,15 @@ def test_what_is_published_is_what_the_rule_says(name: str) -> None:
     assert result["claim"] == experiment.CLAIM._asdict()
     assert result["question"] == experiment.QUESTION._asdict()
     assert result["rule"] == experiment.RULE._asdict()
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_a_quick_run_shows_no_verdict(quick: bool, tmp_path: Path) -> None:
+    console = Console(file=io.StringIO(), width=200)
+    show(published("stride") | {"quick": quick}, [], tmp_path, console, "en")
+    said = console.file.getvalue()
+    assert ("no verdict (quick)" in said) == quick
+    assert ("holds: Accuracy at stride" in said) != quick
 
 
 def test_publishing_draws_every_picture_from_its_numbers(tmp_path: Path, monkeypatch) -> None:
@@ -118,10 +130,25 @@ def test_a_rule_gives_each_of_its_verdicts(name: str, changes: dict[str, Any], v
     ("name", "changes", "english", "chinese"),
     [
         ("output-size", {"wrong": [["convolution", "native", 1, 3, 1, 0]]},
-         "5,831 of 5,832 sizes are the formula's; of 864 impossible ones 863 were refused",
+         "4,968 of 4,968 sizes are the formula's; 863 of 864 impossible ones were refused",
          "864 个不可能的尺寸中有 863 个被拒绝"),
         ("output-size", {"wrong": [["convolution", "native", 8, 3, 1, 0]]},
-         "of 864 impossible ones 864 were refused", "864 个不可能的尺寸中有 864 个被拒绝"),
+         "4,967 of 4,968 sizes are the formula's; 864 of 864 impossible ones were refused",
+         "864 个不可能的尺寸中有 864 个被拒绝"),
+        ("padding", {}, "71.63 % without padding and 69.98 % with it, +1.65 points", "相差 +1.65 个百分点"),
+        ("pooling", {}, "Not met: the global head loses 5.3 points, where 1 is allowed.",
+         "低 5.3 个百分点，规则只允许 1 个"),
+        ("pooling", {"ways/max/accuracy": [0.1, 0.1]},
+         "Not met: max pooling is not the most accurate way; the",
+         "未满足：最大池化不是最准确的方式；"),
+        ("pooling", {"heads/global average/test": [0.79, 0.79]}, "(19.1 below).", "（低 19.1）。"),
+        ("degradation", {}, "plain-56 was still falling (test", "plain-56 的误差还在下降"),
+        ("degradation", {"plain56/test_error": [[0.4, 0.35, 0.345]]}, "11.3 %.", "11.3 %。"),
+        ("receptive-field", {},
+         "('as many' to 2.2 %). So a 3×3 stack is at least as good as one large kernel",
+         "3×3 的堆叠不差于相同感受野的单个大卷积核"),
+        ("receptive-field", {"parts/two 3×3/accuracy": [0.6, 0.6]},
+         "('as many' to 2.2 %). ", "不超过 2.2 %）。"),
         ("output-size", {"same_at_stride_2/7": 3, "same_keeps_the_size_at_stride/3": True},
          "'same' keeps the size at 1, 3; at stride 2 it makes 7 → 3, 8 → 4.", "步长为 2 时 7 → 3, 8 → 4。"),
         ("identity-path", {},

@@ -31,7 +31,7 @@ CLAIM = Text(
 QUESTION = Text(
     "Measure the gradient at every block of plain and residual networks: of 20, 56 and 110 layers at the start, "
     "with batch norm and without, and of 20 and 56 layers after training.",
-    "测量普通网络与残差网络中每个块处的梯度：训练前 20、56、110 层，有、无批归一化；训练后 20、56 层。",
+    "测量传统网络与残差网络中每个块处的梯度：训练前 20、56、110 层，有、无批归一化；训练后 20、56 层。",
 )
 RULE = Text(
     "The gradient vanishes if at the first block it is below 1/1000 of what it is at the last. Holds if it "
@@ -150,7 +150,7 @@ def judge(numbers: Numbers) -> Judgement:
     if max(ratio["batch norm"][f"plain{d}"] for d in (56, 110)) > 1e3:
         because = Text(
             because.en + " As built, with batch norm, the gradient of the deep plain networks explodes.",
-            because.zh + "按原样（带批归一化）构建时，深层普通网络的梯度不是消失，而是爆炸。",
+            because.zh + "按原样（带批归一化）构建时，深层传统网络的梯度不是消失，而是爆炸。",
         )
     if vanishes["batch norm"]:
         return Judgement("holds", because)

@@ -180,7 +180,9 @@ def draw(numbers: Numbers, theme: Theme) -> Figure:
             if min(values) > 0:
                 label = f"{kind}, F × {scale:g}"
                 # With shortcuts F × 0 and F × 0.1 are the same to the eye: the one is a wide band under the other.
-                look = {"linewidth": 7, "alpha": 0.35} if scale == 0 else {"marker": "o", "markeredgewidth": 0}
+                look = (
+                    {"linewidth": 7, "alpha": 0.35} if scale == 0 else {"marker": "o", "markeredgewidth": 0}
+                )
                 axes.plot(BLOCKS, values, style, color=colour, label=label, zorder=2 + (scale > 0), **look)
     logarithmic(axes.yaxis)
     axes.yaxis.set_major_formatter(lambda value, _: short(value) if value >= 1e-3 else f"{value:.0e}")

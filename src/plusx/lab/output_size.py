@@ -98,14 +98,15 @@ def judge(numbers: Numbers) -> Judgement:
     """Apply the rule."""
     same = numbers["same_keeps_the_size_at_stride"]
     accepted = sum(H + 2 * P < K for _, _, H, K, _, P in numbers["wrong"])  # where no window fits
+    possible = numbers["checked"] - numbers["impossible"]
     because = Text(
-        "{right:,} of {checked:,} sizes are the formula's; of {impossible:,} impossible ones {refused:,} were "
+        "{right:,} of {possible:,} sizes are the formula's; {refused:,} of {impossible:,} impossible ones were "
         "refused. Of the strides {all}, 'same' keeps the size at {strides}; at stride 2 it makes {halved}.",
-        "{checked:,} 个尺寸中有 {right:,} 个与公式一致；{impossible:,} 个不可能的尺寸中有 {refused:,} 个被拒绝。"
+        "{possible:,} 个尺寸中有 {right:,} 个与公式一致；{impossible:,} 个不可能的尺寸中有 {refused:,} 个被拒绝。"
         "步长 {all} 中，Same 在 {strides} 时保持尺寸；步长为 2 时 {halved}。",
     ).format(
-        checked=numbers["checked"],
-        right=numbers["checked"] - len(numbers["wrong"]),
+        possible=possible,
+        right=possible - (len(numbers["wrong"]) - accepted),
         impossible=numbers["impossible"],
         refused=numbers["impossible"] - accepted,
         all=", ".join(same),

@@ -109,14 +109,18 @@ def judge(numbers: Numbers) -> Judgement:
     """Apply the rule."""
     valid, same = numbers["sides"]["valid"], numbers["sides"]["same"]
     right = all(a - b == 2 for a, b in itertools.pairwise(valid)) and set(same) == {32}
-    cost = 100 * float(np.mean(numbers["accuracy"]["same"]) - np.mean(numbers["accuracy"]["valid"]))
+    mean = {name: 100 * float(np.mean(values)) for name, values in numbers["accuracy"].items()}
+    cost = mean["same"] - mean["valid"]
     because = Text(
         "After {layers} valid 3×3 layers a map of 32×32 is {last}×{last} and has no room for another. A corner "
-        "pixel is in {corner} window, one in the middle in {middle}. Six layers without padding differ by "
-        "{difference:+.1f} points from six with it.",
+        "pixel is in {corner} window, one in the middle in {middle}. Six layers reach {without:.2f} % "
+        "without padding and {padded:.2f} % with it, {difference:+.2f} points.",
         "经过 {layers} 个 Valid 的 3×3 层，32×32 的特征图只剩 {last}×{last}，再也放不下一层。角上的像素只参与 {corner} 个"
-        "窗口，中间的像素参与 {middle} 个。六层网络不加填充与加填充相差 {difference:+.1f} 个百分点。",
-    ).format(layers=len(valid) - 1, last=valid[-1], difference=-cost, **numbers["windows"]["valid"])
+        "窗口，中间的像素参与 {middle} 个。六层网络不加填充达到 {without:.2f} %，加填充 {padded:.2f} %，相差 {difference:+.2f} 个百分点。",
+    ).format(
+        **{"layers": len(valid) - 1, "last": valid[-1], "difference": -cost, **numbers["windows"]["valid"]},
+        **{"without": mean["valid"], "padded": mean["same"]},
+    )
     if not right:
         return Judgement("does not hold", because)
     return Judgement("holds" if cost > 1 else "holds with conditions", because)

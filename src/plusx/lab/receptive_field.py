@@ -155,6 +155,13 @@ def measure(bench: Workbench) -> Numbers:
     return {"fields": fields, "parts": parts}
 
 
+NARROW = Text(
+    "So a 3×3 stack is at least as good as one large kernel of the same field, in one small network; it has more "
+    "ReLUs and norms too, and whether 3×3 is the best choice of all was not measured.",
+    "可见在一个小网络里，3×3 的堆叠不差于相同感受野的单个大卷积核；它的 ReLU 和归一化也更多，而 3×3 是否在所有选择中最优并没有测量。",
+)
+
+
 def judge(numbers: Numbers) -> Judgement:
     """Apply the rule."""
     right = [row["computed"] == row["measured"] for row in numbers["fields"].values()]
@@ -165,10 +172,17 @@ def judge(numbers: Numbers) -> Judgement:
         for wider in ("", ", as many parameters")
     ]
     won = [mean[stack] >= mean[large] - 0.3 for large, stack in pairs]
+    off = max(
+        100 * abs(numbers["parts"][f"{count} 3×3, as many parameters"]["parameters"] / row["parameters"] - 1)
+        for count, row in (("two", numbers["parts"]["5×5"]), ("three", numbers["parts"]["7×7"]))
+    )
     because = Text(
-        "{equal} of {fields} measured fields equal the computed ones. {accuracies}.",
-        "{fields} 个实测感受野中有 {equal} 个与计算值相同。{accuracies}。",
+        "{equal} of {fields} measured fields equal the computed ones. {accuracies} ('as many' to {off:.1f} %). "
+        "{narrow}",
+        "{fields} 个实测感受野中有 {equal} 个与计算值相同。{accuracies}（“参数量相同”指相差不超过 {off:.1f} %）。{narrow}",
     ).format(
+        off=off,
+        narrow=NARROW if all(won) else "",
         equal=sum(right),
         fields=len(numbers["fields"]),
         accuracies="; ".join(f"{name} {value:.1f} %" for name, value in mean.items()),
@@ -182,7 +196,10 @@ def tables(numbers: Numbers) -> list[Table]:
     """Fields, then parts."""
     return [
         Table(
-            Text("field of view in pixels", "感受野（像素）"),
+            Text(
+                "field of view r in pixels; the last column compares rows of the same r (at 3 nothing is cut off)",
+                "感受野 r（像素）；最后一列只能在 r 相同的行之间比较（r = 3 时什么也没有去掉）",
+            ),
             (
                 *(Text("layers", "层"), Text("computed", "计算"), Text("measured", "实测")),
                 Text("gradient² without the outer ⌊r/4⌋ pixels", "去掉外围 ⌊r/4⌋ 个像素后的梯度平方占比"),

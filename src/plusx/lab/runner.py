@@ -75,16 +75,18 @@ def show(
         )
     for table in tables:
         console.print(_rows(table, language))
-    verdict = VERDICT_WORDS[result["verdict"]].within(language)
-    console.print(
-        f"[bold {colour}]{verdict}[/bold {colour}]: {escape(result['because'][language])}", highlight=False
-    )
     if result["quick"]:
         note = Text(
-            "quick: few pictures and steps; its figures show how, not how much.",
-            "快速模式：图片和步数很少，只说明做法，数字不作结论。",
+            "no verdict (quick): few pictures and steps; its figures show how, not how much.",
+            "快速模式不下结论：图片和步数很少，只说明做法，数字不能当真。",
         )
-        console.print(f"[dim]{note.within(language)}[/dim]")
+        console.print(f"[dim]{note.within(language)}[/dim]", highlight=False)
+    else:
+        verdict = VERDICT_WORDS[result["verdict"]].within(language)
+        console.print(
+            f"[bold {colour}]{verdict}[/bold {colour}]: {escape(result['because'][language])}",
+            highlight=False,
+        )
     say(console, f"{folder / 'figure.png'} · {folder / 'result.json'} · {result['code']}", style="dim")
     console.print()
 

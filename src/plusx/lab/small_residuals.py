@@ -139,7 +139,7 @@ def tables(numbers: Numbers) -> list[Table]:
         *(Text("smallest", "最小"), Text("largest", "最大")),
     )
     title = Text(
-        "|F(x)| / |x|, plain: |H(x) − x| / |x|; median", "|F(x)| / |x|，普通网络为 |H(x) − x| / |x|；中位数"
+        "|F(x)| / |x|, plain: |H(x) − x| / |x|; median", "|F(x)| / |x|，传统网络为 |H(x) − x| / |x|；中位数"
     )
     return [Table(title, columns, tuple(rows))]
 

@@ -83,7 +83,10 @@ def tables(numbers: Numbers) -> list[Table]:
     """Mean and spread of the test accuracies."""
     return [
         Table(
-            Text("test accuracy, last epoch, mean ± deviation", "最后一轮测试准确率，平均值 ± 标准差"),
+            Text(
+                "test accuracy, last epoch, mean ± deviation; trained without mirroring, unlike in translation",
+                "最后一轮测试准确率，平均值 ± 标准差；训练时没有镜像，与 translation 不同",
+            ),
             (Text("network", "网络"), Text("in order", "原顺序"), Text("shuffled", "打乱")),
             tuple(
                 (name, *(percent(by[v]) for v in ("in order", "shuffled"))) for name, by in numbers.items()
