@@ -68,7 +68,7 @@ def table_text(table: Table, language: Language) -> list[str]:
     """A table in Markdown."""
     heads = [cell(column.within(language)) for column in table.columns]
     rule = ["---"] + ["---:"] * (len(heads) - 1)
-    rows = [heads, rule, *([cell(text) for text in row] for row in table.rows)]
+    rows = [heads, rule, *([cell(text) for text in row] for row in table.cells(language))]
     return [f"*{cell(table.title.within(language))}*", "", *(f"| {' | '.join(row)} |" for row in rows), ""]
 
 

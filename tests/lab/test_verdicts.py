@@ -4,6 +4,7 @@ import copy
 import importlib
 import io
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,17 @@ def test_a_quick_run_shows_no_verdict(quick: bool, tmp_path: Path) -> None:
     said = console.file.getvalue()
     assert ("no verdict (quick)" in said) == quick
     assert ("holds: Accuracy at stride" in said) != quick
+
+
+# Names of networks, blocks and engines.
+NAMES = "plain|resnet|reference|handmade|native|BasicBlock|Bottleneck|ResNet|ReLU|Valid|Same"
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_a_row_is_called_in_chinese_on_the_chinese_page(name: str) -> None:
+    for table in EXPERIMENTS[name].tables(published(name)["numbers"]):
+        for row in table.cells("zh"):
+            assert re.findall("[a-z]{3,}", re.sub(NAMES, "", row[0])) == []
 
 
 def test_publishing_draws_every_picture_from_its_numbers(tmp_path: Path, monkeypatch) -> None:
@@ -138,6 +150,7 @@ def test_a_rule_gives_each_of_its_verdicts(name: str, changes: dict[str, Any], v
         ("padding", {}, "71.63 % without padding and 69.98 % with it, +1.65 points", "相差 +1.65 个百分点"),
         ("pooling", {}, "Not met: the global head loses 5.3 points, where 1 is allowed.",
          "低 5.3 个百分点，规则只允许 1 个"),
+        ("pooling", {}, "Accuracy with max 64.0 %, average", "准确率：最大池化 64.0 %、平均池化"),
         ("pooling", {"ways/max/accuracy": [0.1, 0.1]},
          "Not met: max pooling is not the most accurate way; the",
          "未满足：最大池化不是最准确的方式；"),

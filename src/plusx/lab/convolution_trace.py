@@ -110,15 +110,18 @@ def judge(numbers: Numbers) -> Judgement:
 
 def tables(numbers: Numbers) -> list[Table]:
     """A row for each tap of the kernel: what red, green and blue contribute."""
-    rows = []
+    rows: list[tuple[str | Text, ...]] = []
     for i, row in enumerate(numbers["products"]):
         for j, products in enumerate(row):
             pixel, weight = numbers["patch"][i][j], numbers["kernel"][i][j]
             by_channel = (f"{w:+.2f} · {p:.3f}" for w, p in zip(weight, pixel, strict=True))
             rows.append((f"i={i}, j={j}", *by_channel, f"{sum(products):+.4f}"))
-    rows.append(("bias", "", "", "", f"{numbers['bias']:+.4f}"))
-    rows.append(("sum", "", "", "", f"{numbers['sum']:+.4f}"))
-    rows += [(f"{engine} engine", "", "", "", f"{y:+.4f}") for engine, y in numbers["library"].items()]
+    rows.append((Text("bias", "偏置"), "", "", "", f"{numbers['bias']:+.4f}"))
+    rows.append((Text("sum", "总和"), "", "", "", f"{numbers['sum']:+.4f}"))
+    rows += [
+        (Text(f"{engine} engine", f"{engine} 引擎"), "", "", "", f"{y:+.4f}")
+        for engine, y in numbers["library"].items()
+    ]
     title = Text(f"W · I at y={AT[0]}, x={AT[1]}, c=0", f"y={AT[0]}, x={AT[1]}, c=0 处的 W · I")
     columns = (Text("tap", "位置"), *(Text(t, t) for t in ("d=0 (R)", "d=1 (G)", "d=2 (B)")), Text("", ""))
     return [Table(title, columns, tuple(rows))]

@@ -67,7 +67,17 @@ class Table:
 
     title: Text
     columns: tuple[Text, ...]
-    rows: tuple[tuple[str, ...], ...]
+    rows: tuple[tuple[str | Text, ...], ...]
+
+    def cells(self, language: Language) -> list[list[str]]:
+        """The rows in one language; what is a plain string is the same in both.
+
+        >>> Table(Text("", ""), (), ((Text("bias", "偏置"), "0.1"),)).cells("zh")
+        [['偏置', '0.1']]
+        """
+        return [
+            [cell.within(language) if isinstance(cell, Text) else cell for cell in row] for row in self.rows
+        ]
 
 
 class Experiment(Protocol):

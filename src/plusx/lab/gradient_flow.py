@@ -19,6 +19,7 @@ from plusx import nn, ops
 from plusx.inference import normalise
 from plusx.lab.drawing import logarithmic
 from plusx.lab.experiment import Judgement, Numbers, Table, Text
+from plusx.lab.names import named
 from plusx.lab.workbench import Workbench
 from plusx.models import BasicBlock, create_model
 from plusx.report.style import WIDTH, Theme, padded
@@ -159,10 +160,10 @@ def judge(numbers: Numbers) -> Judgement:
 
 def tables(numbers: Numbers) -> list[Table]:
     """The product over all blocks, and the typical factor of one."""
-    rows = []
+    rows: list[tuple[str | Text, ...]] = []
     for setting, by in (*numbers["start"].items(), ("after training", numbers["trained"])):
         for name, norms in by.items():
-            rows.append((setting, name, f"{typical_factor(norms):.3f}", f"{product(norms):.2g}"))
+            rows.append((named(setting), name, f"{typical_factor(norms):.3f}", f"{product(norms):.2g}"))
     columns = (
         *(Text("setting", "设置"), Text("network", "网络"), Text("factor a block", "每块的因子")),
         Text("product", "连乘积"),

@@ -15,6 +15,7 @@ from torch import Tensor
 from plusx import nn
 from plusx.lab.drawing import logarithmic, short
 from plusx.lab.experiment import Judgement, Numbers, Table, Text
+from plusx.lab.names import named
 from plusx.lab.workbench import Workbench
 from plusx.models import BasicBlock
 from plusx.report.style import WIDTH, Theme, padded
@@ -155,9 +156,18 @@ def judge(numbers: Numbers) -> Judgement:
 def tables(numbers: Numbers) -> list[Table]:
     """Agreement of the Jacobians, then the chains."""
     rows = (
-        ("J − (∂F/∂x + 1), before the last ReLU", f"{numbers['before_relu']:.1e}"),
-        ("J − mask · (∂F/∂x + 1), after it", f"{numbers['after_relu']:.1e}"),
-        ("J − 1 with F = 0, before the last ReLU", f"{numbers['silent_before_relu']:.1e}"),
+        (
+            Text("J − (∂F/∂x + 1), before the last ReLU", "J − (∂F/∂x + 1)，最后一个 ReLU 之前"),
+            f"{numbers['before_relu']:.1e}",
+        ),
+        (
+            Text("J − mask · (∂F/∂x + 1), after it", "J − 掩码 · (∂F/∂x + 1)，最后一个 ReLU 之后"),
+            f"{numbers['after_relu']:.1e}",
+        ),
+        (
+            Text("J − 1 with F = 0, before the last ReLU", "F = 0 时的 J − 1，最后一个 ReLU 之前"),
+            f"{numbers['silent_before_relu']:.1e}",
+        ),
     )
     shown = [BLOCKS.index(n) for n in (1, 5, 12, 20)]
     return [
@@ -165,7 +175,10 @@ def tables(numbers: Numbers) -> list[Table]:
         Table(
             Text("‖∂L/∂x‖ / ‖∂L/∂y‖ through so many blocks", "穿过若干块后的 ‖∂L/∂x‖ / ‖∂L/∂y‖"),
             (Text("blocks", "块"), *(Text(str(BLOCKS[k]), str(BLOCKS[k])) for k in shown)),
-            tuple((name, *(f"{values[k]:.2g}" for k in shown)) for name, values in numbers["chain"].items()),
+            tuple(
+                (named(name), *(f"{values[k]:.2g}" for k in shown))
+                for name, values in numbers["chain"].items()
+            ),
         ),
     ]
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from plusx import nn, ops
 from plusx.lab.drawing import accuracy_bars, percent
 from plusx.lab.experiment import Judgement, Numbers, Table, Text
+from plusx.lab.names import named
 from plusx.lab.workbench import Workbench
 from plusx.models import multiply_adds
 from plusx.report.style import WIDTH, Theme, padded
@@ -138,7 +139,7 @@ def tables(numbers: Numbers) -> list[Table]:
             columns,
             tuple(
                 (
-                    name,
+                    named(name),
                     *map(str, windows.values()),
                     f"{numbers['multiply_adds'][name] / 1e6:.2f} M",
                     percent(numbers["accuracy"][name]),

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from plusx import nn
 from plusx.lab.drawing import logarithmic, short
 from plusx.lab.experiment import Judgement, Numbers, Table, Text
+from plusx.lab.names import named
 from plusx.lab.workbench import Workbench
 from plusx.models import create_model, multiply_adds
 from plusx.report.style import WIDTH, Theme, padded
@@ -99,7 +100,7 @@ def tables(numbers: Numbers) -> list[Table]:
             ),
             tuple(
                 (
-                    name,
+                    named(name),
                     f"{row['parameters']:,}",
                     f"{row['bytes'] / 2**20:,.2f} MiB",
                     f"{row['multiply_adds'] / 1e6:,.0f} M",

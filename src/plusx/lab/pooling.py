@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from plusx import nn, ops
 from plusx.lab.drawing import accuracy_bars, percent, short
 from plusx.lab.experiment import Judgement, Numbers, Table, Text
+from plusx.lab.names import listed, named
 from plusx.lab.networks import features, unit
 from plusx.lab.workbench import Workbench
 from plusx.models import multiply_adds
@@ -140,7 +141,7 @@ def judge(numbers: Numbers) -> Judgement:
         "准确率：{ways}。全局池化输出头有 {few:,} 个参数，全连接输出头有 {many:,} 个；前者测试准确率 {t0:.1f} %"
         "（比训练准确率低 {g0:.1f} 个百分点），后者 {t1:.1f} %（低 {g1:.1f}）。{unmet}",
     ).format(
-        ways=", ".join(f"{way} {value:.1f} %" for way, value in ways.items()),
+        ways=listed({way: f"{value:.1f} %" for way, value in ways.items()}, Text(", ", "、")),
         unmet=Text(" Not met: {how}.", "未满足：{how}。").format(how=unmet) if failed else "",
         few=pooled["parameters"],
         many=dense["parameters"],
@@ -160,7 +161,7 @@ def tables(numbers: Numbers) -> list[Table]:
             Text("three ways to shrink the maps, and none", "三种缩小特征图的方式，以及不缩小"),
             (Text("way", "方式"), Text("multiply-adds", "乘加次数"), Text("training", "训练"), accuracy),
             tuple(
-                (way, short(row["multiply_adds"]), f"{row['seconds']:.0f} s", percent(row["accuracy"]))
+                (named(way), short(row["multiply_adds"]), f"{row['seconds']:.0f} s", percent(row["accuracy"]))
                 for way, row in numbers["ways"].items()
             ),
         ),
@@ -168,7 +169,7 @@ def tables(numbers: Numbers) -> list[Table]:
             Text(f"two heads, {epochs} epochs", f"两种输出头，{epochs} 轮"),
             (Text("head", "输出头"), Text("parameters", "参数"), Text("training", "训练准确率"), accuracy),
             tuple(
-                (name, f"{head['parameters']:,}", percent(head["train"]), percent(head["test"]))
+                (named(name), f"{head['parameters']:,}", percent(head["train"]), percent(head["test"]))
                 for name, head in numbers["heads"].items()
             ),
         ),

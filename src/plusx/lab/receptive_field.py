@@ -16,6 +16,7 @@ from matplotlib.patches import Rectangle
 from plusx import nn, ops
 from plusx.lab.drawing import accuracy_bars, percent, short
 from plusx.lab.experiment import Judgement, Numbers, Table, Text
+from plusx.lab.names import listed, named
 from plusx.lab.networks import unit
 from plusx.lab.workbench import Workbench
 from plusx.models import multiply_adds, receptive_field
@@ -185,7 +186,7 @@ def judge(numbers: Numbers) -> Judgement:
         narrow=NARROW if all(won) else "",
         equal=sum(right),
         fields=len(numbers["fields"]),
-        accuracies="; ".join(f"{name} {value:.1f} %" for name, value in mean.items()),
+        accuracies=listed({name: f"{value:.1f} %" for name, value in mean.items()}, Text("; ", "；")),
     )
     if not all(right) or not any(won):
         return Judgement("does not hold", because)
@@ -205,7 +206,12 @@ def tables(numbers: Numbers) -> list[Table]:
                 Text("gradient² without the outer ⌊r/4⌋ pixels", "去掉外围 ⌊r/4⌋ 个像素后的梯度平方占比"),
             ),
             tuple(
-                (name, str(row["computed"]), str(row["measured"]), f"{100 * row['middle_share']:.0f} %")
+                (
+                    named(name),
+                    str(row["computed"]),
+                    str(row["measured"]),
+                    f"{100 * row['middle_share']:.0f} %",
+                )
                 for name, row in numbers["fields"].items()
             ),
         ),
@@ -217,7 +223,7 @@ def tables(numbers: Numbers) -> list[Table]:
             ),
             tuple(
                 (
-                    *(name, str(row["field"]), f"{row['parameters']:,}", short(row["multiply_adds"])),
+                    *(named(name), str(row["field"]), f"{row['parameters']:,}", short(row["multiply_adds"])),
                     *(str(row["non_linearities"]), percent(row["accuracy"])),
                 )
                 for name, row in numbers["parts"].items()

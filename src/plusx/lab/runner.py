@@ -95,6 +95,6 @@ def _rows(table: Table, language: Language) -> Rows:
     rows = Rows(title=table.title.within(language), title_justify="left", box=None, title_style="italic")
     for index, column in enumerate(table.columns):
         rows.add_column(column.within(language), justify="left" if index == 0 else "right")
-    for row in table.rows:
+    for row in table.cells(language):
         rows.add_row(*map(escape, row))
     return rows

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from plusx.data import Dataset
 from plusx.lab.drawing import accuracy_bars, percent
 from plusx.lab.experiment import Judgement, Numbers, Table, Text
+from plusx.lab.names import named
 from plusx.lab.networks import convolutional, fully_connected
 from plusx.lab.workbench import Workbench
 from plusx.report.style import WIDTH, Theme, padded
@@ -89,7 +90,8 @@ def tables(numbers: Numbers) -> list[Table]:
             ),
             (Text("network", "网络"), Text("in order", "原顺序"), Text("shuffled", "打乱")),
             tuple(
-                (name, *(percent(by[v]) for v in ("in order", "shuffled"))) for name, by in numbers.items()
+                (named(name), *(percent(by[v]) for v in ("in order", "shuffled")))
+                for name, by in numbers.items()
             ),
         )
     ]

@@ -14,6 +14,7 @@ from torch import Tensor
 from plusx import nn, ops
 from plusx.lab.drawing import percent, seed_lines
 from plusx.lab.experiment import Judgement, Numbers, Table, Text
+from plusx.lab.names import named
 from plusx.lab.networks import convolutional, fully_connected, unit
 from plusx.lab.workbench import Workbench
 from plusx.report.style import WIDTH, Theme, padded
@@ -164,7 +165,7 @@ def tables(numbers: Numbers) -> list[Table]:
             Text("test accuracy by shift in pixels", "平移像素数与测试准确率"),
             (Text("network", "网络"), *(Text(str(s), str(s)) for s in chosen)),
             tuple(
-                (name, *(percent([by[s] for by in seeds]) for s in chosen))
+                (named(name), *(percent([by[s] for by in seeds]) for s in chosen))
                 for name, seeds in numbers["accuracy"].items()
             ),
         ),
@@ -173,12 +174,14 @@ def tables(numbers: Numbers) -> list[Table]:
                 "change of the features when the picture moves by 1 pixel", "图片平移 1 像素时特征的相对变化"
             ),
             (Text("pooling", "池化"), Text("change", "变化")),
-            tuple((name, f"{100 * value:.1f} %") for name, value in numbers["left_of_one_pixel"].items()),
+            tuple(
+                (named(name), f"{100 * value:.1f} %") for name, value in numbers["left_of_one_pixel"].items()
+            ),
         ),
         Table(
             Text("largest |conv(shift x) − shift(conv x)|", "|卷积(平移 x) − 平移(卷积 x)| 的最大值"),
             (Text("convolution", "卷积"), Text("difference", "差")),
-            tuple((name, f"{value:.2g}") for name, value in numbers["equivariance"].items()),
+            tuple((named(name), f"{value:.2g}") for name, value in numbers["equivariance"].items()),
         ),
     ]
 
