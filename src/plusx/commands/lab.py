@@ -35,7 +35,8 @@ def list_experiments(language: In = "en") -> None:
 def run(
     names: Annotated[list[str], typer.Argument(help="Experiments by name, or: all.")],
     quick: Annotated[
-        bool, typer.Option("--quick", help="The sample of 1 000 pictures, under a minute each.")
+        bool,
+        typer.Option("--quick", help="The sample of 1 000 pictures: how it is done, in a minute or so each."),
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Folder; runs/lab or runs/lab-quick unless given.")] = None,
     language: In = "en",

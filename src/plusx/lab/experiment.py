@@ -93,7 +93,7 @@ class Experiment(Protocol):
     """When the verdict is which, fixed before measuring."""
 
     def measure(self, bench: Workbench) -> Numbers:
-        """Find out; takes under a minute where `bench.quick`."""
+        """Find out; where `bench.quick` in a minute or so, the deep networks in some."""
 
     def judge(self, numbers: Numbers) -> Judgement:
         """Apply the rule."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from plusx import nn, ops
 from plusx.lab.drawing import percent, seed_lines
 from plusx.lab.experiment import Judgement, Numbers, Table, Text
-from plusx.lab.names import named
+from plusx.lab.names import listed, named
 from plusx.lab.networks import convolutional, fully_connected, unit
 from plusx.lab.workbench import Workbench
 from plusx.report.style import WIDTH, Theme, padded
@@ -150,7 +150,10 @@ def judge(numbers: Numbers) -> Judgement:
         "平移 {at} 个像素：全连接网络下降 {dense:.1f} 个百分点；{others}。"
         f"{moves.zh}，但其后的层仍然认得位置，而且边缘会进入新的内容。",
     ).format(
-        at=AT, dense=dense, off=off, others=", ".join(f"{name} {fall:.1f}" for name, fall in falls.items())
+        at=AT,
+        dense=dense,
+        off=off,
+        others=listed({name: f"{fall:.1f}" for name, fall in falls.items()}, Text(", ", "、")),
     )
     if dense > 5 and falls[best] < 1:
         return Judgement("holds", because)
