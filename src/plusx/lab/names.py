@@ -15,9 +15,9 @@ CHINESE = {
     # spatial-structure, translation
     "fully connected": "全连接",
     "convolutional": "卷积",
-    "CNN, strides": "CNN，步长 2",
-    "CNN, max pooling": "CNN，最大池化",
-    "CNN, max and global pooling": "CNN，最大池化和全局池化",
+    "CNN, strides": "步长为 2 的 CNN",
+    "CNN, max pooling": "最大池化的 CNN",
+    "CNN, max and global pooling": "最大池化加全局池化的 CNN",
     "no pooling": "不池化",
     "max 2×2": "最大池化 2×2",
     "average 2×2": "平均池化 2×2",
