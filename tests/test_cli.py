@@ -119,6 +119,13 @@ def test_a_command_begins_without_what_only_others_draw_with() -> None:
         (["train", "--data", "sample", "--device", "tpu"], "choose one of: auto, cpu, cuda, mps"),
         (["train", "--data", "sample", "--out", "/proc/nowhere/run"], "can't write"),
         (["train", "--epochs", "ten"], "--epochs"),
+        (
+            ["train", "--data", "sample", "--set", "data.validation=900"],
+            "leaves 0 of 800 pictures",
+        ),
+        (["evaluate", "cifar10", "--page", "notes.txt"], "--page ends in .html, unlike notes.txt"),
+        (["evaluate", "cifar10", "--page", "no/such/page.html"], "there is no folder no/such; make it"),
+        (["data", "inspect", ".", "--page", "."], "--page ends in .html, unlike ."),
         (["train", "--resume", "/no/run"], "holds no run"),
         (["train", "--resume", "/no/run", "--epochs", "20"], "give no recipe, --out or settings"),
         (["train", "--speed"], "--speed"),
@@ -158,14 +165,25 @@ def test_ctrl_c_leaves_a_checkpoint_and_the_line_that_resumes(tmp_path: Path) ->
     assert not (tmp_path / "run" / "result.json").exists()
 
 
+def test_a_new_run_says_which_one_is_unfinished(tmp_path: Path) -> None:
+    (tmp_path / "runs" / "fast-seed0").mkdir(parents=True)
+    (tmp_path / "runs" / "fast-seed0" / "recipe.toml").touch()
+    begun = plusx("train", *QUICK, "--set", "training.device=tpu", cwd=tmp_path)
+    assert begun.returncode == 2
+    note, *_ = begun.stdout.splitlines()
+    assert note.startswith("note: runs/fast-seed0 is unfinished")
+    assert note.endswith(": plusx train --resume runs/fast-seed0")
+
+
 def test_debug_shows_the_traceback() -> None:
     done = plusx("--debug", "evaluate", "/no/run")
     assert done.returncode != 0
     assert "Traceback" in done.stderr
 
 
-def test_a_reader_that_has_enough_ends_the_command_quietly() -> None:
-    program = "from plusx import cli; cli.app = lambda **_: print('x' * 10**6); cli.main()"
+@pytest.mark.parametrize("printer", ["print", "__import__('rich').print"])
+def test_a_reader_that_has_enough_ends_the_command_quietly(printer: str) -> None:
+    program = f"from plusx import cli; cli.app = lambda **_: {printer}('x' * 10**6); cli.main()"
     command = subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )

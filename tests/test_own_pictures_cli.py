@@ -111,7 +111,12 @@ def test_inspect_tells_before_training(place: Path) -> None:
     assert json.loads(plusx("data", "inspect", "pictures", "--json", cwd=place).stdout)["size"] == 32
     nowhere = plusx("data", "inspect", "pictures", "--page", "no/such/page.html", cwd=place)
     assert nowhere.returncode == 2
-    assert nowhere.stderr == "plusx: no/such/page.html: No such file or directory\n"
+    assert "there is no folder no/such" in nowhere.stderr
+    again = plusx("data", "inspect", "pictures", "--page", "page.html", cwd=place)
+    assert again.returncode == 2
+    assert "page.html exists; choose another --page, or replace it with --force" in again.stderr
+    assert (place / "page.html").read_text(encoding="utf-8") == page
+    assert plusx("data", "inspect", "pictures", "--page", "page.html", "--force", cwd=place).returncode == 0
 
 
 def test_a_run_does_not_go_on_with_other_pictures(tmp_path: Path) -> None:

@@ -95,6 +95,10 @@ def main() -> None:
     except BrokenPipeError:  # plusx … | head: whoever reads has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
         raise SystemExit(128 + signal.SIGPIPE) from None
+    except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):  # rich found it, and would exit with 1
+            raise SystemExit(128 + signal.SIGPIPE) from None
+        raise
     except OSError as error:  # a full disk, a folder that became unwritable: nothing half-written is left
         if debug:
             raise

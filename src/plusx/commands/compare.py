@@ -11,7 +11,8 @@ from rich.table import Table
 
 import plusx
 from plusx import data as data_room
-from plusx.commands.options import DataDir, DeviceOption, Json
+from plusx.commands.options import DataDir, DeviceOption, Force, Json
+from plusx.commands.output import refuse_page
 from plusx.commands.pictures import dataset_of, labels_of, remarks_on
 from plusx.console import say
 from plusx.device import resolve_device, resolve_precision
@@ -31,6 +32,7 @@ def compare(
     page: Annotated[
         Path | None, typer.Option(help="Write a page with tables and the curves of all runs to this file.")
     ] = None,
+    force: Force = False,
     device: DeviceOption = "auto",
     as_json: Json = False,
     data_dir: DataDir = None,
@@ -40,6 +42,7 @@ def compare(
     from plusx.report.comparison_page import render_comparison
     from plusx.report.finished import read_runs
 
+    refuse_page(page, force)
     where = resolve_device(device)
     found = read_runs(runs)
     right, reasons = _evaluated(found, data_dir, where)

@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from plusx import data as data_room
-from plusx.commands.options import DataDir, Json
+from plusx.commands.options import DataDir, Force, Json
+from plusx.commands.output import refuse_page
 from plusx.console import say
 from plusx.errors import UserError
 from plusx.files import write_whole
@@ -57,11 +58,13 @@ def inspect(
     page: Annotated[
         Path | None, typer.Option(help="Write a page with pictures of every class to this file.")
     ] = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Say what is in a folder of pictures before anything is trained: counts, sizes, problems."""
     from plusx.report.inspection_page import render_inspection, size_range
 
+    refuse_page(page, force)
     dataset = data_room.load_folder(folder)
     record, sizes = dataset.record, size_range(dataset)
     console = Console(stderr=as_json)

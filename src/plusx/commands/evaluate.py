@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 import plusx
-from plusx.commands.options import DataDir, DeviceOption, Json
+from plusx.commands.options import DataDir, DeviceOption, Force, Json
+from plusx.commands.output import refuse_page
 from plusx.commands.pictures import dataset_of, labels_of, remarks_on
 from plusx.console import say
 from plusx.device import resolve_device, resolve_precision
@@ -40,6 +41,7 @@ def evaluate(
     page: Annotated[
         Path | None, typer.Option(help="Write a page with all figures and the worst mistakes to this file.")
     ] = None,
+    force: Force = False,
     device: DeviceOption = "auto",
     as_json: Json = False,
     data_dir: DataDir = None,
@@ -48,6 +50,7 @@ def evaluate(
     from plusx.report.evaluation import evaluate_answers, to_json
     from plusx.report.evaluation_page import render_evaluation
 
+    refuse_page(page, force)
     where = resolve_device(device)
     classifier = plusx.load(run_or_weights).to(where)
     dataset = dataset_of(run_or_weights, data, data_dir, classifier.card)

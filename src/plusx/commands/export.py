@@ -10,7 +10,8 @@ from rich.console import Console
 
 import plusx
 from plusx import data as data_room
-from plusx.commands.options import DataDir, Json
+from plusx.commands.options import DataDir, Force, Json
+from plusx.commands.output import refuse_output
 from plusx.commands.pictures import dataset_of, labels_of
 from plusx.console import say
 from plusx.errors import UserError
@@ -46,7 +47,7 @@ def export(
     out: Annotated[
         Path | None, typer.Option(help="The file; beside the weights unless given. .pth for torch.load.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+    force: Force = False,
     data: Annotated[
         str | None,
         typer.Option(
@@ -100,17 +101,10 @@ def _weights(run_or_weights: Path) -> Path:
 
 def _refuse(path: Path, form: str, run_or_weights: Path, force: bool) -> None:
     """Before any work: what would fail in the end, or take something away."""
-    if path.suffix not in ENDINGS[form]:
-        raise UserError(f"--out for {form} ends in {' or '.join(ENDINGS[form])}, unlike {path}")
-    if not path.parent.is_dir():
-        raise UserError(f"there is no folder {path.parent}; make it, or choose another --out")
     weights = _weights(run_or_weights)
     if path.exists() and weights.exists() and path.samefile(weights):
         raise UserError(f"{path} holds the weights themselves; choose another --out")
-    if path.is_dir():
-        raise UserError(f"{path} is a directory; choose another --out")
-    if path.exists() and not force:
-        raise UserError(f"{path} exists; choose another --out, or replace it with --force")
+    refuse_output(path, ENDINGS[form], "--out", force)
 
 
 def _calibration(

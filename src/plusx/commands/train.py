@@ -1,7 +1,7 @@
 """`plusx train`."""
 
+import itertools
 import signal
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -127,7 +127,7 @@ def _train(
         run, recipe = resume, recipe_of(resume)
     else:
         recipe = load_recipe(name or "fast", overrides)
-        run = out or _free_directory(f"{recipe.name}-seed{recipe.training.seed}")
+        run = out or _free_directory(f"{recipe.name}-seed{recipe.training.seed}", console)
         if processes.leads:
             refuse_taken(run)
     dataset = data_room.load(
@@ -161,6 +161,7 @@ def _train(
     with locked(run):
         if resume is None:
             claim(run, recipe, dataset.record)
+        say(console, f"run directory: {run}")
         try:
             outcome = trainer.train()
             write_report(
@@ -191,9 +192,13 @@ def _refuse_others(processes: Processes, trained: str) -> None:
         )
 
 
-def _free_directory(name: str) -> Path:
-    """runs/NAME, or runs/NAME-2, -3, … where that is taken."""
-    candidates = (
-        Path("runs") / (name if number == 1 else f"{name}-{number}") for number in range(1, sys.maxsize)
-    )
-    return next(path for path in candidates if not path.exists())
+def _free_directory(name: str, console: Console) -> Path:
+    """runs/NAME, or runs/NAME-2, -3, … where that is taken; says so where what takes it is unfinished."""
+    for number in itertools.count(1):
+        run = Path("runs") / (name if number == 1 else f"{name}-{number}")
+        if not run.exists():
+            break
+        if (run / "recipe.toml").exists() and not (run / "report.html").exists():
+            again = resume_command(run)
+            say(console, f"note: {run} is unfinished, and this is a new run; to go on with that one: {again}")
+    return run

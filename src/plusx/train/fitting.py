@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from plusx.errors import UserError
 from plusx.train.recipe import Recipe
 
 SHIPPED_SIZE = 32  # the side, in pixels, that the shipped recipes are made for
@@ -22,6 +23,9 @@ def fit(recipe: Recipe, pictures: int, size: int, chosen: Collection[str] = ()) 
         size: their side, in pixels.
         chosen: dotted keys that the user has set, and that stay as they are.
 
+    Raises:
+        UserError: if the held-out pictures leave fewer than two.
+
     >>> from plusx.train import load_recipe
     >>> fitted = fit(load_recipe("accurate"), pictures=800, size=64)
     >>> fitted.training.batch_size, fitted.training.small_size, fitted.data.crop
@@ -29,6 +33,11 @@ def fit(recipe: Recipe, pictures: int, size: int, chosen: Collection[str] = ()) 
     """
     data, training, scale = recipe.data, recipe.training, size / SHIPPED_SIZE
     count = pictures - data.validation
+    if data.validation and count < 2:
+        raise UserError(
+            f"data.validation={data.validation} leaves {max(0, count)} of {pictures} pictures to train on; "
+            "hold out fewer"
+        )
     largest = min(count // 8, max(64, count // 32), round(training.batch_size / scale**2))
     at_a_time = round(recipe.evaluation.batch_size / scale**2)
     values: dict[str, float] = {

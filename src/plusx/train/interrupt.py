@@ -1,9 +1,21 @@
 """Stopping politely: Ctrl-C and SIGTERM are noted, and the loop ends after the step under way."""
 
 import shlex
+import shutil
 import signal
+import sys
 from pathlib import Path
 from types import FrameType, TracebackType
+
+
+def program() -> str:
+    """How to call plusx here: by the path that it was called by, where its name alone would not find it.
+
+    >>> program()
+    'plusx'
+    """
+    called = Path(sys.argv[0])
+    return str(called) if called.name == "plusx" and shutil.which("plusx") is None else "plusx"
 
 
 def resume_command(run: Path, data_dir: Path | None = None, strict: bool = False) -> str:
@@ -12,7 +24,7 @@ def resume_command(run: Path, data_dir: Path | None = None, strict: bool = False
     >>> resume_command(Path("my runs/a"), strict=True)
     "plusx train --resume 'my runs/a' --strict"
     """
-    again = ["plusx", "train", "--resume", str(run)]
+    again = [program(), "train", "--resume", str(run)]
     again += ["--data-dir", str(data_dir)] * (data_dir is not None) + ["--strict"] * strict
     return shlex.join(again)
 
