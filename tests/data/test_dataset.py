@@ -85,12 +85,14 @@ def test_load_from_the_wrong_place_is_one_line(fake, tmp_path):
     partial = fake.folder(tmp_path / "partial", "bin")
     (partial / "data_batch_4.bin").unlink()
     (tmp_path / "dog.png").write_bytes(b"\x89PNG")
+    (tmp_path / "half.tar.gz").write_bytes(b"\x1f\x8b")
     (tmp_path / "empty").mkdir()
     for place, message in (
         (tmp_path / "nowhere", "no such folder"),
         (tmp_path / "empty", "neither CIFAR-10 nor folders with pictures"),
-        (tmp_path / "cat.png", "the archive is broken"),
-        (tmp_path / "dog.png", "the archive is broken"),
+        (tmp_path / "cat.png", "is a file, not a folder of pictures; --data takes"),
+        (tmp_path / "dog.png", "is a file, not a folder of pictures; --data takes"),
+        (tmp_path / "half.tar.gz", "the archive is broken"),
         (damaged, r"test_batch\.bin: its SHA-256"),
         (partial, "data_batch_4 is missing"),
     ):
@@ -99,3 +101,8 @@ def test_load_from_the_wrong_place_is_one_line(fake, tmp_path):
         assert str(place) in str(error.value)
         assert "\n" not in str(error.value)
     assert len(list(partial.iterdir())) == 5  # a folder given as the source is only read
+
+
+def test_an_empty_source_is_not_the_current_folder():
+    with pytest.raises(UserError, match="--data is empty, perhaps from a variable that isn't set"):
+        load("")

@@ -52,8 +52,8 @@ def list_folder(root: Path) -> Listing:
             name that can't be shown.
     """
     if not root.is_dir():
-        what = "is a file" if root.exists() else "no such folder"
-        raise UserError(f"{root}: {what}; --data takes cifar10, sample or a folder of pictures")
+        what = "is a file, not a folder of pictures" if root.exists() else "no such folder"
+        raise UserError(f"{root}: {what}; give a folder that holds a folder for each class")
     found: list[tuple[Path, str, str | None]] = []
     outside: set[Path] = set()
     names: set[str] = set()

@@ -14,6 +14,9 @@ from plusx.data.records import BATCHES, CLASSES
 from plusx.data.shards import is_shards, load_shards
 from plusx.errors import UserError
 
+ARCHIVES = (".tar.gz", ".tgz")  # what ends so is meant as one; others are if they hold CIFAR-10
+TAKES = "cifar10, sample or a folder of pictures"
+
 
 def load(
     source: str,
@@ -53,12 +56,18 @@ def load(
         return Dataset("sample", CLASSES, *sample("train"), *sample("test"))
     if source == "cifar10":
         return _cifar10(fetch(root, console=console, table=table))
+    if not source:  # as a path, it would be the current folder
+        raise UserError(f"--data is empty, perhaps from a variable that isn't set; it takes {TAKES}")
     path = Path(source)
     found = survey(path, table)
+    if path.is_file() and not source.endswith(ARCHIVES) and not any(of.content for of in found.values()):
+        raise UserError(f"{path}: is a file, not a folder of pictures; --data takes {TAKES}")
     if found:
         return _cifar10(_whole(path, found, table))
     if path.is_file():
         raise UserError(f"{path}: no CIFAR-10 in it; looked for {LOOKED_FOR}")
+    if not path.exists():
+        raise UserError(f"{path}: no such folder; --data takes {TAKES}")
     return load_folder(
         path,
         size=size,
