@@ -166,7 +166,17 @@ def test_uneven_and_untaught_classes_are_told(tmp_path: Path) -> None:
     ]
     fill(tmp_path / "b" / "train", "cat", range(10))
     fill(tmp_path / "b" / "val", "dog", range(10, 20))
-    assert load_folder(tmp_path / "b").record["remarks"] == ["no training picture of dog"]
+    assert load_folder(tmp_path / "b").record["remarks"] == [
+        "no test picture of cat: the test accuracy says nothing about that",
+        "no training picture of dog",
+    ]
+
+
+def test_an_only_picture_of_a_class_is_told_to_be_untested(folder: Path) -> None:
+    fill(folder, "owl", range(40, 41))
+    said = "no test picture of owl: the test accuracy says nothing about that"
+    assert said in load_folder(folder).record["remarks"]
+    assert load_folder(folder, test_share=1.0).record["remarks"] == []
 
 
 @pytest.mark.parametrize("sides", [(32, 33), (100, 120), (300, 400)])
@@ -188,11 +198,14 @@ def test_what_can_t_be_a_dataset_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "junk" / "cat" / "a.png").write_bytes(b"x")
     (tmp_path / "junk" / "dog" / "b.png").write_bytes(b"y")
     (tmp_path / "empty").mkdir()
+    fill(tmp_path / "two", "cat", range(1))
+    fill(tmp_path / "two", "dog", range(1, 2))
     for place, message in (
         ("one", r"only the class 'cat'; make a folder for each class"),
         ("junk", r"fewer than two classes have pictures that can be read; cat/a\.png: can't be read"),
         ("empty", "neither CIFAR-10 nor folders with pictures"),
         ("nowhere", "no such folder"),
+        ("two", "too few pictures: no class has two different ones"),
     ):
         with pytest.raises(UserError, match=message) as error:
             load(str(tmp_path / place))

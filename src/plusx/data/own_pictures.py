@@ -79,6 +79,10 @@ def load_folder(
         dataset = replace(dataset, validation_images=images[chosen], validation_labels=labels[chosen])
     for name, count in (("training", len(dataset.train_labels)), ("test", len(dataset.test_labels))):
         if not count and not (name == "training" and test_share >= 1):
+            if all(found.split is None for found in files):  # then we drew, and of every class too few
+                raise UserError(
+                    f"{root}: too few pictures: no class has two different ones, to learn from and to test on"
+                )
             raise UserError(f"{root}: no {name} picture in it can be read")
     outside = dict.fromkeys(listing.outside, "a link that leads out of the folder")
     record = _record(listing, files, labels, splits, contents, faults | outside, size)
@@ -172,6 +176,10 @@ def _remarks(
     copies = len(contents) - len(places)
     if copies:
         remarks.append(f"{_pictures(copies)} the copy of another")
+    tested = set(labels[splits == "test"].tolist())
+    untested = [label for i, label in enumerate(listing.classes) if i not in tested]
+    if untested:
+        remarks.append(f"no test picture of {', '.join(untested)}: the test accuracy says nothing about that")
     counts = Counter(labels[splits == "train"].tolist())
     untaught = [label for i, label in enumerate(listing.classes) if counts and not counts[i]]
     if untaught:
