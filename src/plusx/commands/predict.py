@@ -1,5 +1,6 @@
 """`plusx predict`."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from plusx.commands.options import DeviceOption, Json
 from plusx.device import resolve_device
 from plusx.errors import UserError
 from plusx.models import PRETRAINED
+from plusx.models.weights import WEIGHTS_FILE
 from plusx.text import json_text, percent, shown
 
 
@@ -69,6 +71,11 @@ def weights_first(files: list[Path]) -> tuple[Path | str, list[Path]]:
     """Which network, and which pictures; pictures alone are for the network that comes with the package."""
     first, *rest = files
     if first.is_dir() or first.suffix == ".safetensors" or str(first) in PRETRAINED:
+        if not rest and first.is_dir() and not (first / WEIGHTS_FILE).exists():
+            raise UserError(
+                f"{first} is no finished run: there is no {WEIGHTS_FILE} in it; "
+                f"if it holds pictures, give those: {shlex.quote(str(first))}/*.jpg"
+            )
         if not rest:
             raise UserError(f"give at least one picture after {first}")
         return first, rest
