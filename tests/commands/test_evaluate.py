@@ -112,3 +112,17 @@ def test_a_run_s_own_pictures_are_split_as_then_from_wherever_they_are_named(
         monkeypatch.chdir(place)
         for what in (run, run / "model.safetensors"):
             assert [tested(what, data) for data in (None, folder, copy, others)] == [12, 12, 12, 59]
+
+
+def test_pictures_that_were_moved_are_asked_for(folder: Path, finished_run: Callable[..., Path]) -> None:
+    run = finished_run("run", 0.9, plusx.data.load_folder(folder).record, data__source=str(folder))
+    network = plusx.load("cifar10")
+    plusx.models.save_weights(run / "model.safetensors", network.network, network.card)
+    folder.rename(folder.parent / "moved")
+    with pytest.raises(
+        UserError, match="pictures: no such folder; if the pictures were moved, say where: --data"
+    ):
+        evaluate(run)
+    evaluate(run, data=str(folder.parent / "moved"), views="none")
+    with pytest.raises(UserError, match="--data is empty"):
+        evaluate(run, data="")

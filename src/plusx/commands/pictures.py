@@ -21,7 +21,8 @@ def dataset_of(run_or_weights: Path, source: str | None, data_dir: Path | None, 
         card: of the network.
 
     Raises:
-        UserError: if the run's record of its pictures is damaged, or as in `plusx.data.load`.
+        UserError: if the run's record of its pictures is damaged, they are no longer there, or as in
+            `plusx.data.load`.
     """
     run = _run_of(run_or_weights)
     recipe = load_recipe(str(run / "recipe.toml") if run else "fast")
@@ -29,7 +30,9 @@ def dataset_of(run_or_weights: Path, source: str | None, data_dir: Path | None, 
     # The recipe has a folder as it was typed, which from elsewhere leads elsewhere.
     folder = Path(trained_on.get("folder", recipe.data.source))
     own = str(folder) if folder.exists() else recipe.data.source
-    chosen = source or own
+    if source is None and "split" in trained_on and not Path(own).exists():
+        raise UserError(f"{folder}: no such folder; if the pictures were moved, say where: --data NEWPLACE")
+    chosen = own if source is None else source
 
     def load(as_then: bool) -> data.Dataset:
         return data.load(
