@@ -71,6 +71,25 @@ def test_unknown_recipes_and_broken_files_are_user_errors(tmp_path) -> None:
             load_recipe(name)
 
 
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("sample", "for the pictures there: plusx train --data sample; or choose one of"),
+        ("my pets/train", "for the pictures there: plusx train --data 'my pets/train'; or choose one of"),
+        ("train-{0..9}.tar", "plusx train --data 'train-{0..9}.tar'"),
+        ("resnet-20", "did you mean resnet20? choose one of"),
+        ("Fast", "did you mean fast? choose one of"),
+        ("nosuch", "there is no recipe 'nosuch'; choose one of"),
+    ],
+)
+def test_what_may_be_meant_by_an_unknown_recipe_is_told(name: str, says: str, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my pets" / "train").mkdir(parents=True)
+    with pytest.raises(UserError) as error:
+        load_recipe(name)
+    assert says in str(error.value)
+
+
 def test_recipes_cannot_be_changed_after_validation() -> None:
     recipe = load_recipe("fast")
     with pytest.raises(ValueError, match="frozen"):

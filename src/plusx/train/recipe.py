@@ -2,6 +2,8 @@
 
 import difflib
 import json
+import os
+import shlex
 import tomllib
 from collections.abc import Iterator, Mapping
 from importlib import resources
@@ -10,6 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from plusx.data.shards import is_shards
 from plusx.errors import UserError
 from plusx.models import model_names
 from plusx.models.card import LARGEST_INPUT
@@ -190,9 +193,9 @@ def load_recipe(name_or_file: str, overrides: Mapping[str, Any] | None = None) -
         )
         name = name_or_file
     else:
-        known = ", ".join(recipe_names())
         raise UserError(
-            f"there is no recipe {name_or_file!r}; choose one of: {known}, or a path to a .toml file"
+            f"there is no recipe {name_or_file!r}; {_instead_of(name_or_file)}"
+            f"choose one of: {', '.join(recipe_names())}, or a path to a .toml file"
         )
     try:
         tables: dict[str, Any] = tomllib.loads(text)
@@ -205,6 +208,14 @@ def load_recipe(name_or_file: str, overrides: Mapping[str, Any] | None = None) -
         return Recipe.model_validate(tables)
     except ValidationError as error:
         raise UserError(_one_line(error)) from error
+
+
+def _instead_of(name: str) -> str:
+    """What may have been meant by a recipe that isn't there: pictures, or another recipe."""
+    if name in ("cifar10", "sample") or is_shards(name) or os.path.isdir(name):
+        return f"for the pictures there: plusx train --data {shlex.quote(name)}; or "
+    close = difflib.get_close_matches(name.lower(), recipe_names(), n=1)
+    return f"did you mean {close[0]}? " if close else ""
 
 
 def settled_in(name_or_file: str) -> set[str]:
