@@ -11,7 +11,7 @@ from plusx.data.embedded import sample
 from plusx.data.layouts import LOOKED_FOR, Batch, survey
 from plusx.data.own_pictures import load_folder
 from plusx.data.records import BATCHES, CLASSES
-from plusx.data.shards import is_shards, load_shards
+from plusx.data.shards import is_shards, load_shards, notation
 from plusx.errors import UserError
 
 ARCHIVES = (".tar.gz", ".tgz")  # what ends so is meant as one; others are if they hold CIFAR-10
@@ -68,6 +68,7 @@ def load(
         raise UserError(f"{path}: no CIFAR-10 in it; looked for {LOOKED_FOR}")
     if not path.exists():
         raise UserError(f"{path}: no such folder; --data takes {TAKES}")
+    _refuse_shards(path)
     return load_folder(
         path,
         size=size,
@@ -77,6 +78,13 @@ def load(
         strict=strict,
         console=console,
     )
+
+
+def _refuse_shards(folder: Path) -> None:
+    """Say how shards are named, to whom names the folder that they lie in."""
+    names = sorted(path.name for path in folder.glob("train-*[0-9].tar"))
+    if names and not any(path.is_dir() for path in folder.iterdir()):
+        raise UserError(f"{folder}: a folder of shards; name these: --data '{folder / notation(names)}'")
 
 
 def _cifar10(batches: Mapping[str, Batch]) -> Dataset:

@@ -54,6 +54,15 @@ def test_every_file_is_in_one_shard_unchanged(folder: Path, tmp_path: Path) -> N
     assert packed.shards["train"] == f"{tmp_path}/out/train-{{000000..{len(shards) - 1:06d}}}.tar"
 
 
+def test_the_folder_of_the_shards_tells_their_name(folder: Path, tmp_path: Path) -> None:
+    packed = pack(folder, tmp_path / "out", shard_size=50_000)
+    with pytest.raises(UserError) as error:
+        load(str(tmp_path / "out"))
+    assert str(error.value).endswith(
+        f"out: a folder of shards; name these: --data '{packed.shards['train']}'"
+    )
+
+
 def test_the_packed_shards_train_on_what_the_folder_has(folder: Path, tmp_path: Path) -> None:
     packed = pack(folder, tmp_path / "out", shard_size=50_000)
     data = load(packed.shards["train"], test=packed.shards["test"])

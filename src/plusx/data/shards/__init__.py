@@ -15,6 +15,6 @@ then drawn beforehand, and any picture of it can be read without those before it
 from plusx.data.shards.dataset import load_shards
 from plusx.data.shards.feed import ShardFeed
 from plusx.data.shards.files import is_shards, list_shards
-from plusx.data.shards.pack import Packed, pack
+from plusx.data.shards.pack import Packed, notation, pack
 
-__all__ = ["Packed", "ShardFeed", "is_shards", "list_shards", "load_shards", "pack"]
+__all__ = ["Packed", "ShardFeed", "is_shards", "list_shards", "load_shards", "notation", "pack"]

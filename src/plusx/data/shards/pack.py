@@ -96,7 +96,7 @@ def pack(
         shutil.rmtree(partial, ignore_errors=True)
         raise
     return Packed(
-        {split: str(out / _notation([*counts])) for split, counts in written.items()},
+        {split: str(out / notation([*counts])) for split, counts in written.items()},
         {split: sum(counts.values()) for split, counts in written.items()},
         skipped,
     )
@@ -178,10 +178,10 @@ def _extension(path: Path) -> str:
         return str(picture.format).lower()
 
 
-def _notation(names: Sequence[str]) -> str:
+def notation(names: Sequence[str]) -> str:
     """Names with running numbers, in braces.
 
-    >>> _notation(["test-000000.tar"]), _notation(["train-000000.tar", "train-000001.tar"])
+    >>> notation(["test-000000.tar"]), notation(["train-000000.tar", "train-000001.tar"])
     ('test-000000.tar', 'train-{000000..000001}.tar')
     """
     first, last = (name.removesuffix(".tar").rpartition("-")[2] for name in (names[0], names[-1]))
