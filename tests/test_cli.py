@@ -138,6 +138,7 @@ def test_a_command_begins_without_what_only_others_draw_with() -> None:
         (["predict", "RUN", "RUN/result.json"], "can't be read as a picture"),
         (["evaluate", "RUN/result.json"], "not a whole safetensors file"),
         (["nosuch"], "nosuch"),
+        (["app", "--lang", "fr"], "Invalid value for '--lang': 'fr' is not one of 'en', 'zh'"),
     ],
 )
 def test_a_users_error_is_one_line_and_exit_code_2(
@@ -149,6 +150,14 @@ def test_a_users_error_is_one_line_and_exit_code_2(
     assert done.stderr.startswith("plusx: ")
     assert done.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir()), "nothing may be left behind"
+
+
+@pytest.mark.parametrize("group", [(), ("data",)])
+def test_a_bare_command_prints_its_help_alone(group: tuple[str, ...]) -> None:
+    done = plusx(*group)
+    assert done.returncode == 2
+    assert "Usage: " in done.stdout
+    assert done.stderr == ""
 
 
 def test_ctrl_c_leaves_a_checkpoint_and_the_line_that_resumes(tmp_path: Path) -> None:

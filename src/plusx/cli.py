@@ -91,7 +91,9 @@ def main() -> None:
         print(f"stopped; go on with: {stopped.again}", file=sys.stderr)
         raise SystemExit(128 + stopped.signal) from None
     except TyperException as error:
-        _fail(error.format_message())
+        if message := error.format_message():  # none beside the help that a bare `plusx` prints
+            _fail(message.replace(": Value error, ", ": "))  # pydantic's words
+        raise SystemExit(error.exit_code) from None
     except BrokenPipeError:  # plusx … | head: whoever reads has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
         raise SystemExit(128 + signal.SIGPIPE) from None
