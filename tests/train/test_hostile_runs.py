@@ -241,3 +241,9 @@ def test_results_that_are_no_json_are_a_line(finished_run, file, content) -> Non
     (run / file).write_bytes(content)
     with pytest.raises(UserError, match=file.replace(".", r"\.")):
         read_files(run)
+
+
+def test_the_command_that_goes_on_with_a_taken_run_can_be_typed(tmp_path: Path) -> None:
+    claim(tmp_path / "run 1", load_recipe("fast"))
+    with pytest.raises(UserError, match=r"go on with --resume '.*/run 1'$"):
+        claim(tmp_path / "run 1", load_recipe("fast"))

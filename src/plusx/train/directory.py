@@ -1,5 +1,6 @@
 """The run directory: claimed before the first step, by one process at a time."""
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +23,9 @@ def refuse_taken(run: Path) -> None:
         UserError: if it holds a run, or anything else.
     """
     if (run / "recipe.toml").exists():
-        raise UserError(f"{run} already holds a run; choose another --out, or go on with --resume {run}")
+        raise UserError(
+            f"{run} already holds a run; choose another --out, or go on with --resume {shlex.quote(str(run))}"
+        )
     if run.exists() and not run.is_dir():
         raise UserError(f"{run} is a file; choose another --out")
     # A run that was killed before its recipe was written has not begun.
