@@ -297,13 +297,21 @@ def _keys(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
 
 def _set(tables: dict[str, Any], key: str, value: Any) -> None:
     if key not in setting_keys():
-        close = difflib.get_close_matches(key, setting_keys(), n=1, cutoff=0.5)
-        hint = f"did you mean {close[0]}? " if close else ""
-        raise UserError(f"unknown setting {key!r}; {hint}allowed: {', '.join(setting_keys())}")
+        raise UserError(_unknown(key))
     section, field = key.split(".")
     table = tables.setdefault(section, {})
     if isinstance(table, dict):  # if not, the validation says so
         table[field] = value
+
+
+def _unknown(key: str) -> str:
+    """The complaint about a key that isn't there: with those that may have been meant, or else with all."""
+    # By the part after the dot: the sections are so much alike that they would decide.
+    last = {known: known.rpartition(".")[2] for known in setting_keys()}
+    close = difflib.get_close_matches(key.rpartition(".")[2], {*last.values()}, n=1)
+    meant = [known for known in last if last[known] in close]
+    hint = f"did you mean {' or '.join(meant)}?" if meant else f"allowed: {', '.join(last)}"
+    return f"unknown setting {key!r}; {hint}"
 
 
 def _one_line(error: ValidationError) -> str:
@@ -312,7 +320,7 @@ def _one_line(error: ValidationError) -> str:
     for detail in error.errors():
         key = ".".join(map(str, detail["loc"]))
         if detail["type"] == "extra_forbidden":
-            complaints.append(f"unknown setting {key!r}; allowed: {', '.join(setting_keys())}")
+            complaints.append(_unknown(key))
         elif detail["type"] == "value_error":
             complaints.append(str(detail["ctx"]["error"]))
         else:
