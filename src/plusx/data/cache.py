@@ -182,9 +182,9 @@ def _mend(
         else:
             say(console, f"Served by {title}; every SHA-256 is right.")
     if _wanted(found, table):
+        why = f" ({'; '.join(reasons)})" if console.quiet else ""  # the console has said it
         raise UserError(
-            f"CIFAR-10 could not be fetched ({'; '.join(reasons)}). "
-            f"Put {ARCHIVE} into {folder}, or use the sample."
+            f"CIFAR-10 could not be fetched{why}; put {ARCHIVE} into {folder}, or take --data sample"
         )
     shutil.rmtree(work, ignore_errors=True)
 

