@@ -1,10 +1,12 @@
 """Files written whole: what was there stays until the new one is finished, whatever happens meanwhile."""
 
+import errno
 import os
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -50,6 +52,16 @@ def test_a_full_disk_keeps_what_was_there_and_leaves_nothing_else(small_disk) ->
         write_whole(small_disk / "result.json", bytes(2**21))
     assert error.value.filename == str(small_disk / "result.json")
     assert contents(small_disk) == before
+
+
+def test_a_read_only_disk_is_told_by_the_file_s_own_name(tmp_path, monkeypatch) -> None:
+    def refuse(path: Path, **_: object) -> None:  # such a disk does so even where there is nothing to remove
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(OSError, match="Read-only") as error:
+        write_whole(tmp_path / "model.onnx", b"")
+    assert error.value.filename == str(tmp_path / "model.onnx")
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit, MemoryError])

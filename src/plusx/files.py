@@ -56,7 +56,8 @@ def write_all(contents: Mapping[Path, str | bytes]) -> None:
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         for partial in partials.values():
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):  # a read-only disk refuses even this, where nothing is to be removed
+                partial.unlink(missing_ok=True)
 
 
 def _remove_left(path: Path) -> None:
