@@ -55,6 +55,26 @@ def percent(share: float | None, digits: int = 2) -> str:
     return "–" if share is None else f"{100 * share:.{digits}f} %"
 
 
+def counted(count: int, noun: str) -> str:
+    """So many of what the noun says.
+
+    >>> counted(1, "epoch"), counted(1200, "epoch")
+    ('1 epoch', '1,200 epochs')
+    """
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def setting(value: object) -> str:
+    """A setting's value as a reader sees it: numbers to six digits, a dash for none.
+
+    >>> setting(26 / 3), setting(0.1), setting(None), setting("cosine"), setting(True)
+    ('8.66667', '0.1', '–', 'cosine', 'True')
+    """
+    if value is None:
+        return "–"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
 def clock(seconds: float) -> str:
     """Minutes and seconds, hours where needed; none of less than nothing, whatever the clock did.
 

@@ -175,3 +175,20 @@ def test_the_page_holds_everything_and_loads_nothing(
     assert "data.cutout" in text
     assert "plusx compare a0 a1" in text
     assert [tag for tag, _ in page.tags].count("img") == 1
+
+
+def test_the_page_rounds_settings_and_has_a_dash_for_none(
+    finished_run: MakeRun, parse: Callable[..., Any]
+) -> None:
+    runs = [
+        finished_run(
+            "a", 0.92, {"folder": "pets", "content": "45dad2ce83e7", "counts": {"test": {"cat": 200}}}
+        ),
+        finished_run("b", 0.93, schedule__warmup_epochs=26 / 3),
+    ]
+    of = compare(read_runs(runs), {}, {})
+    page = parse(render_comparison(of, {"command": "plusx compare a b"})).text
+    assert "8.66667" in page
+    assert "8.666666" not in page
+    assert "45dad2ce83e7" in page
+    assert "None" not in page.replace("None but", "")

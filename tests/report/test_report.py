@@ -248,6 +248,18 @@ def test_curves_follow_the_metrics(make_run: MakeRun) -> None:
     assert draw_curves(read_files(run.directory), LIGHT) != first
 
 
+def test_a_recipe_named_like_its_model_is_in_the_title_once(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    titles: list[str] = []
+    monkeypatch.setattr("plusx.report.figures.title", lambda _, text: titles.append(text))
+    run = make_run(epochs=1)
+    draw_curves(read_files(run.directory), LIGHT)
+    run.change_result(recipe="mine")
+    draw_curves(read_files(run.directory), LIGHT)
+    assert titles == ["fast · seed 3", "mine · fast · seed 3"]
+
+
 def test_arrays_of_another_test_set_are_refused(make_run: MakeRun) -> None:
     run = make_run()
     run.arrays["classes"] = run.arrays["classes"][:9]

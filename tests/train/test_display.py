@@ -5,11 +5,13 @@ import io
 import re
 
 import pytest
+import torch
 from rich.console import Console
 
 from plusx.train.display import Display
 from plusx.train.journal import EpochRecord
 from plusx.train.recipe import load_recipe
+from plusx.train.summary import headline
 
 
 def record(epoch: int) -> EpochRecord:
@@ -56,3 +58,18 @@ def test_the_picture_of_the_terminal_begins_with_what_was_typed() -> None:
     for typed in ("plusx train --data sample --epochs 1 --seed 3", "plusx train --resume 'my runs/a'"):
         assert first_line(typed) == f"$ {typed}"
     assert first_line("plusx tests/train -x") == "$ plusx train fast"  # no command of plusx
+
+
+def test_one_epoch_by_one_thread_is_no_plural() -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for epochs, says in [
+            (1, "· 1 epoch, seed 0 · cpu, 1 thread ·"),
+            (5, "· 5 epochs, seed 0 · cpu, 1 thread ·"),
+        ]:
+            recipe = load_recipe("fast", {"training.epochs": epochs})
+            device = torch.device("cpu")
+            assert says in headline(recipe, torch.nn.ReLU(), device, torch.float32, keeps_memory=False)
+    finally:
+        torch.set_num_threads(threads)

@@ -192,7 +192,7 @@ LINE = {
         (json.dumps({**LINE, "train_loss": "low"}), r"line 2 is damaged \(train_loss"),
         (json.dumps({k: v for k, v in LINE.items() if k != "step"}), r"line 2 is damaged \(step"),
         ("\udcff", "line 2 is damaged"),
-        ("", "tells of 1 epochs, but the checkpoint of 2"),
+        ("", "tells of 1 epoch, but the checkpoint of 2"),
     ],
 )
 def test_a_journal_damaged_by_hand_is_a_line(tmp_path, second, says) -> None:

@@ -26,7 +26,8 @@ def draw_curves(run: RunFiles, theme: Theme) -> bytes:
     result = run.result
     with applied(theme):
         figure = Figure(figsize=(WIDTH, 6.6), layout=padded())
-        title(figure, f"{result['recipe']} · {result['model']} · seed {result['seed']}")
+        names = dict.fromkeys((result["recipe"], result["model"]))  # often the same one
+        title(figure, " · ".join((*names, f"seed {result['seed']}")))
         accuracy, loss, rate = figure.subplots(3, 1, sharex=True, height_ratios=(5, 4, 1.1))
         _draw_lines(accuracy, run, "accuracy", "{:.2%}", theme)
         _draw_lines(loss, run, "loss", "{:.3f}", theme)

@@ -29,6 +29,7 @@ def environment(*rooms: str) -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {"percent": percent, "count": count, "duration": duration, "mebibytes": mebibytes}
+    made.filters |= {"setting": text.setting}
     return made
 
 

@@ -12,7 +12,7 @@ from plusx.report.html import data_uri, fill, percent
 from plusx.report.intervals import wilson_interval
 from plusx.report.run_files import RunFiles
 from plusx.report.summary import Summary
-from plusx.text import visible
+from plusx.text import counted, visible
 
 Drawings = Mapping[str, Mapping[str, bytes]]
 """Theme name → figure name → PNG."""
@@ -71,7 +71,7 @@ def inline_svg(svg: str) -> Markup:
 def _describe_curves(run: RunFiles) -> str:
     last = run.epochs[-1]
     return (
-        f"Accuracy, loss and learning rate over {len(run.epochs)} epochs. In the last one: "
+        f"Accuracy, loss and learning rate over {counted(len(run.epochs), 'epoch')}. In the last one: "
         f"train accuracy {percent(last['train_accuracy'])}, test accuracy {percent(last['test_accuracy'])}."
     )
 

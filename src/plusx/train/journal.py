@@ -8,6 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from plusx.errors import UserError
 from plusx.files import write_whole
+from plusx.text import counted
 from plusx.train.processes import Processes
 
 
@@ -55,7 +56,8 @@ class Journal:
         self.records = [self._record(line, number) for number, line in enumerate(lines[:epochs_done], 1)]
         if len(self.records) < epochs_done:
             raise UserError(
-                f"{path} tells of {len(lines)} epochs, but the checkpoint of {epochs_done}; start a new run"
+                f"{path} tells of {counted(len(lines), 'epoch')}, but the checkpoint of {epochs_done}; "
+                "start a new run"
             )
 
     def _record(self, line: str, number: int) -> EpochRecord:

@@ -8,7 +8,7 @@ from torch import nn
 
 import plusx
 from plusx.device import peak_memory_bytes
-from plusx.text import clock, percent
+from plusx.text import clock, counted, percent
 from plusx.train.checkpoint import Position
 from plusx.train.journal import EpochRecord
 from plusx.train.recipe import Recipe
@@ -31,9 +31,10 @@ def headline(
     return " · ".join(
         (
             f"{recipe.model.name}, {_parameters(model):,} parameters",
-            f"{training.epochs} epochs, seed {training.seed}",
+            f"{counted(training.epochs, 'epoch')}, seed {training.seed}",
             (f"{processes} processes, " if processes > 1 else "")
-            + (f"{device}, {torch.get_num_threads()} threads" if device.type == "cpu" else str(device)),
+            + str(device)
+            + (f", {counted(torch.get_num_threads(), 'thread')}" if device.type == "cpu" else ""),
             f"{numbers}, engine {training.engine}"
             + (", freed memory kept" if keeps_memory else "")
             + (", steps recorded" if recorded else ""),
