@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
+from markupsafe import escape
+from PIL import Image
 from starlette.datastructures import QueryParams
 
 from plusx.app.forms import FieldError
@@ -108,6 +110,25 @@ def test_what_a_page_can_t_ask(tmp_path: Path, action: str, sent: str, field: st
     (published(tmp_path) / "report.html").write_text("<p>report</p>")
     answer = training.act(action, QueryParams(sent), house(tmp_path), EN)
     assert list(answer["faults"]) == [field]
+
+
+def test_a_training_that_fails_at_once_says_why_and_leaves_its_name(tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    (pictures / "cat").mkdir(parents=True)
+    Image.new("RGB", (32, 32)).save(pictures / "cat" / "0.png")
+    there = house(tmp_path / "runs", pictures)
+    sent = QueryParams("recipe=fast&source=own&epochs=1")
+    assert training.act("start", sent, there, EN) == {"run": "fast-seed0"}
+    there.runs._processes["fast-seed0"].wait(120)
+    failed = there.runs.get("fast-seed0")
+    assert failed.status == "failed"
+    assert failed.said.startswith("plusx: ")
+    page = whole_page(training.PAGE, QueryParams(), there, "en")
+    assert escape(failed.said) in page
+    assert 'data-post="resume"' not in page
+    assert "faults" in training.act("resume", QueryParams("which=fast-seed0"), there, EN)
+    assert training.act("start", sent, there, EN) == {"run": "fast-seed0"}
+    there.runs._processes["fast-seed0"].wait(120)
 
 
 def test_a_run_stands_as_its_files_say(tmp_path: Path) -> None:

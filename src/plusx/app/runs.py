@@ -23,7 +23,7 @@ from plusx.errors import UserError
 from plusx.files import write_whole
 from plusx.report.run_files import EPOCH_KEYS, NOT_ALWAYS, RESULT_KEYS, read_object
 
-Status = Literal["running", "stopped", "finished"]
+Status = Literal["running", "stopped", "finished", "failed"]
 LOG_READ = 4000
 
 
@@ -33,7 +33,7 @@ class Run:
 
     Attributes:
         name: of its folder.
-        status: stopped ones can be resumed.
+        status: stopped ones can be resumed; failed ones ended before they had a folder to go on from.
         epochs: the lines of `metrics.jsonl` so far.
         result: `result.json`, once there is one.
         progress: steps done and steps in all, while it runs and has said so.
@@ -64,7 +64,8 @@ class Runs:
     def names(self) -> list[str]:
         """All runs, the youngest first."""
         found = [(path.stat().st_mtime, path.parent.name) for path in self.folder.glob("*/recipe.toml")]
-        starting = [name for name in self._processes if self._pid(name) and not self._begun(name)]
+        # Also those that failed at once: the page says what they said.
+        starting = [name for name in reversed(self._processes) if not self._begun(name)]
         return starting + [name for _, name in sorted(found, reverse=True)]
 
     def get(self, name: str) -> Run:
@@ -75,9 +76,10 @@ class Runs:
         result = _result(run / "result.json")
         running = self._pid(name) is not None or _locked(run)
         finished = result is not None and (run / "report.html").exists()
+        ended: Status = "finished" if finished else "stopped" if self._begun(name) else "failed"
         return Run(
             name,
-            "running" if running else "finished" if finished else "stopped",
+            "running" if running else ended,
             tuple(_lines(run / "metrics.jsonl")),
             result,
             (int(steps[-1][0]), int(steps[-1][1])) if running and steps else None,
@@ -95,7 +97,9 @@ class Runs:
             FieldError: if one started here is under way, or the folder can't be written.
         """
         base = f"{recipe}-seed{seed}"
-        taken = {path.name for path in self.folder.glob("*")} | set(self._known())
+        # A training that failed before it made its folder leaves its name to the next try.
+        alive = {name for name in self._known() if self._pid(name) is not None}
+        taken = {path.name for path in self.folder.glob("*")} | alive
         candidates = (base if number == 1 else f"{base}-{number}" for number in range(1, len(taken) + 3))
         name = next(name for name in candidates if name not in taken)
         options = ["--data", source, "--epochs", str(epochs), "--seed", str(seed)]
