@@ -1,8 +1,10 @@
 """What the plan can measure here: all-reduces and training steps of a few processes, and decoding JPEGs."""
 
 import json
+import signal
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import nn
-from torch.multiprocessing.spawn import spawn
+from torch.multiprocessing.spawn import start_processes
 from torch.nn.parallel import DistributedDataParallel
 
 from plusx import ops
@@ -49,9 +51,27 @@ def measure_processes(
     """
     with tempfile.TemporaryDirectory() as folder:
         arguments = (processes, folder, rounds, sizes, network, batch, size)
-        spawn(_process, arguments, nprocs=processes)
+        with _deaf_to_interrupts():
+            context = start_processes(_process, arguments, nprocs=processes, join=False)
+        try:
+            while not context.join():
+                pass
+        finally:  # after Ctrl-C they would wait for each other
+            for process in context.processes:
+                process.kill()
+                process.join()
         result: dict[str, Any] = json.loads((Path(folder) / "result.json").read_text(encoding="utf-8"))
     return result
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """What is started inside ignores Ctrl-C: Python's own answer to it, a traceback, comes from every one."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _process(
@@ -64,6 +84,7 @@ def _process(
     batch: int,
     size: int,
 ) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # which torch sends too, when the first process has gone
     torch.set_num_threads(1)
     dist.init_process_group(
         "gloo", init_method=(Path(folder) / "meet").as_uri(), rank=rank, world_size=processes
