@@ -66,7 +66,6 @@ def test_one_picture_at_a_time(classifier, image) -> None:
         explain(classifier, np.stack([image, image]))
 
 
-@pytest.mark.filterwarnings("ignore:Glyph")  # a machine without a Chinese font
 @pytest.mark.parametrize(
     ("name", "size"), [("fast", 48), ("resnet20", 32), ("plain20", 32), ("resnet18", 64)]
 )

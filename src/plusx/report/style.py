@@ -1,22 +1,35 @@
 """One look for all figures: calm, colour-blind safe, a light and a dark version."""
 
 import io
+import logging
+import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from rich.console import Console
+
+from plusx.console import say
 
 DPI = 200
 WIDTH = 6.8
 """Inches: 1360 pixels, twice what a README column shows, so that it stays sharp on fine screens."""
 
 # DejaVu comes with matplotlib; the others, where installed, draw Chinese, Japanese and Korean class names.
-_FONTS = ("DejaVu Sans", "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", "WenQuanYi Micro Hei")
+_FONTS = (
+    *("DejaVu Sans", "Noto Sans CJK SC", "PingFang SC", "Heiti TC", "Microsoft YaHei", "SimHei"),
+    *("WenQuanYi Micro Hei", "WenQuanYi Zen Hei"),
+)
+# Some of them have no bold face, which matplotlib remarks on even where they draw nothing.
+logging.getLogger("matplotlib.font_manager").addFilter(lambda record: "font weight" not in record.msg)
+_MISSING = r"Glyph \d+ .*missing from font"
 
 
 @dataclass(frozen=True)
@@ -54,6 +67,8 @@ DARK = Theme(
 def applied(theme: Theme) -> Iterator[None]:
     """Draw with `theme` inside the block; matplotlib's settings are as before after it.
 
+    Where no font has a character of a name, one line on standard error says so.
+
     >>> before = mpl.rcParams["text.color"]
     >>> with applied(DARK):
     ...     mpl.rcParams["text.color"]
@@ -87,8 +102,25 @@ def applied(theme: Theme) -> Iterator[None]:
         "lines.markersize": 4.5,
         "lines.solid_capstyle": "round",
     }
-    with mpl.rc_context(settings):
+    with mpl.rc_context(settings), warnings.catch_warnings(record=True) as caught:
+        warnings.filterwarnings("always", _MISSING)  # a line for each character, each time
         yield
+    for warning in caught:
+        if re.match(_MISSING, str(warning.message)):
+            _say_that_fonts_are_missing()
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+
+
+@cache
+def _say_that_fonts_are_missing() -> None:
+    """Once a process."""
+    say(
+        Console(stderr=True),
+        "note: no font here has some characters of these names, and pictures show boxes for them; "
+        "for Chinese install one (on Debian and Ubuntu: fonts-noto-cjk) and remove the list of fonts that "
+        f"matplotlib keeps in {mpl.get_cachedir()}",
+    )
 
 
 def padded() -> ConstrainedLayoutEngine:
