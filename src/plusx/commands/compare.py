@@ -20,7 +20,7 @@ from plusx.environment import environment
 from plusx.errors import UserError
 from plusx.files import write_whole
 from plusx.models.weights import WEIGHTS_FILE
-from plusx.text import clock, json_text, percent, shown
+from plusx.text import clock, json_text, percent, setting, shown
 
 if TYPE_CHECKING:
     from plusx.report.comparison import Comparison
@@ -133,7 +133,7 @@ def _settings(of: "Comparison") -> Table:
     for column in ("settings that differ", *(group.name for group in of.groups)):
         table.add_column(column, overflow="fold")
     for key, values in of.settings.items():
-        table.add_row(key, *(shown(str(value)) for value in values))
+        table.add_row(key, *(shown(setting(value)) for value in values))
     return table
 
 
