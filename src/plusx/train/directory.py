@@ -95,10 +95,11 @@ def record_of(run: Path) -> dict[str, Any]:
         UserError: if it is damaged.
     """
     path = run / PICTURES
+    if not path.exists():
+        return {}
     try:
-        record: dict[str, Any] = from_json(path.read_text(encoding="utf-8")) if path.exists() else {}
-        if record:
-            _ = Path(record["folder"]), str(record["content"])
+        record: dict[str, Any] = from_json(path.read_text(encoding="utf-8"))
+        _ = Path(record["folder"]), str(record["content"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} can't be read ({error}); use another copy of the run") from error
     return record
