@@ -21,7 +21,9 @@ from plusx.commands import bench
 
 
 def test_operations_are_checked_and_summed_up() -> None:
-    result = bench_operations("normalisation", rounds=1)
+    said: list[str] = []
+    result = bench_operations("normalisation", rounds=1, say=said.append)
+    assert said[-1].startswith(f"{len(said)} of {len(said)}: ")
     rows = result["rows"]
     assert {row["group"] for row in rows} == {"normalisation"}
     assert {(row["dtype"], row["layout"]) for row in rows} == {

@@ -66,6 +66,19 @@ def test_the_terminal_shows_the_surest_mistakes(folder: Path, capsys: pytest.Cap
     assert "strength" not in shown
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_bar_counts_on_a_terminal_alone(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, terminal: bool
+) -> None:
+    if terminal:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        monkeypatch.setenv("TERM", "xterm")
+    evaluate(Path("cifar10"), data=str(folder), as_json=True)
+    shown = capsys.readouterr()
+    json.loads(shown.out)
+    assert ("with mirror views" in shown.err and "60/60" in shown.err) == terminal
+
+
 def test_pictures_that_changed_since_the_training_are_remarked_on(
     folder: Path, capsys: pytest.CaptureFixture[str], finished_run: Callable[..., Path]
 ) -> None:

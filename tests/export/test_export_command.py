@@ -73,6 +73,17 @@ def test_onnx_goes_beside_the_weights_and_is_never_replaced_unasked(run, monkeyp
 
 
 @pytest.mark.usefixtures("trace_once")
+@pytest.mark.parametrize("form", ["onnx", "card"])
+def test_a_bar_counts_on_a_terminal(form: str, run, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    call(run, "--format", form, "--data", "sample", "--json")
+    shown = capsys.readouterr()
+    json.loads(shown.out)
+    assert "200/200" in shown.err
+
+
+@pytest.mark.usefixtures("trace_once")
 def test_int8_says_its_own_accuracy_and_size_and_comes_out_the_same_twice(run, capsys) -> None:
     found = []
     for name in ("one.onnx", "two.onnx"):

@@ -125,14 +125,19 @@ def bench_operations(
     bandwidth = copy_rate(device)
     rates = {name: product_rate(dtype, device) for name, dtype in DTYPES.items()}
     multiplies_bfloat16 = resolve_precision("auto", device) == torch.bfloat16
+    work = [
+        (name, case, layout, dtype)
+        for name, case in _cases(group, device)
+        for layout in LAYOUTS
+        for dtype in DTYPES
+        # It would be emulated, a number at a time.
+        if not (dtype == "bfloat16" and name == "convolution" and not multiplies_bfloat16)
+    ]
     rows = []
-    for name, case in _cases(group, device):
-        for layout in LAYOUTS:
-            for dtype in DTYPES:
-                if dtype == "bfloat16" and name == "convolution" and not multiplies_bfloat16:
-                    continue  # it would be emulated, a number at a time
-                say(f"{case.name} on {'×'.join(map(str, case.shapes[0]))}, {dtype}, {layout}")
-                rows.append(_measure(name, case, layout, dtype, rounds, bandwidth, rates[dtype], device))
+    for number, (name, case, layout, dtype) in enumerate(work, 1):
+        shape = "×".join(map(str, case.shapes[0]))
+        say(f"{number} of {len(work)}: {case.name} on {shape}, {dtype}, {layout}")
+        rows.append(_measure(name, case, layout, dtype, rounds, bandwidth, rates[dtype], device))
     groups = dict.fromkeys(row["group"] for row in rows)
     return {
         "copy_bytes_per_second": bandwidth,

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
+import numpy as np
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -11,11 +12,11 @@ import plusx
 from plusx.commands.options import DataDir, DeviceOption, Force, Json
 from plusx.commands.output import refuse_page
 from plusx.commands.pictures import dataset_of, labels_of, remarks_on
-from plusx.console import say
+from plusx.console import counting, say
 from plusx.device import resolve_device, resolve_precision
 from plusx.environment import environment
 from plusx.files import write_whole
-from plusx.inference import accuracy_under_corruptions
+from plusx.inference import Classifier, accuracy_under_corruptions
 from plusx.text import json_text, percent, shown, visible
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ def evaluate(
     dataset = dataset_of(run_or_weights, data, data_dir, classifier.card)
     labels = labels_of(run_or_weights, dataset, classifier.card)
     images = dataset.test_images
-    answers = classifier.probabilities(images)
+    seen = classifier.read(images)
+    answers = _answers(classifier, seen, "none")
     measured = evaluate_answers(
         labels,
         answers,
@@ -64,8 +66,8 @@ def evaluate(
         images,
         network=str(run_or_weights),
         data=dataset.name,
-        with_views=None if views == "none" else classifier.probabilities(images, views=views),
-        corruptions=accuracy_under_corruptions(classifier, images, labels) if corruptions else None,
+        with_views=None if views == "none" else _answers(classifier, seen, views),
+        corruptions=accuracy_under_corruptions(classifier, seen, labels) if corruptions else None,
         paths=dataset.record.get("split", {}).get("test"),
         remarks=remarks_on(run_or_weights, dataset),
     )
@@ -78,6 +80,12 @@ def evaluate(
         facts = environment(where, resolve_precision("auto", where))
         write_whole(page, render_evaluation(measured, images, facts))
         say(console, f"written: {page}")
+
+
+def _answers(classifier: Classifier, images: np.ndarray, views: str) -> np.ndarray:
+    what = "test pictures" if views == "none" else f"with {views} views"
+    with counting(Console(stderr=True), what, len(images)) as show:
+        return classifier.probabilities(images, views=views, show=show)
 
 
 def _show(of: "Evaluation", views: str, console: Console) -> None:

@@ -13,7 +13,7 @@ from plusx import data as data_room
 from plusx.commands.options import DataDir, Force, Json
 from plusx.commands.output import refuse_output
 from plusx.commands.pictures import dataset_of, labels_of
-from plusx.console import say
+from plusx.console import counting, say
 from plusx.errors import UserError
 from plusx.files import write_whole
 from plusx.inference import Classifier, predict, score
@@ -172,8 +172,9 @@ def _card(
 ) -> tuple[dict[str, Any], list[str]]:
     from plusx.export import Measured, model_card
 
-    with plusx.engine("native"):
-        answers = predict(classifier.network, classifier.read(dataset.test_images), classifier.card).numpy()
+    images = classifier.read(dataset.test_images)
+    with plusx.engine("native"), counting(Console(stderr=True), "test pictures", len(images)) as show:
+        answers = predict(classifier.network, images, classifier.card, show=show).numpy()
     measured = Measured(dataset.name, labels, answers, own=bool(dataset.record))
     if run.is_dir():
         text = model_card(run.resolve().name, classifier, measured, run=run)

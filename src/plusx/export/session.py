@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from rich.console import Console
 
 from plusx import ops
+from plusx.console import counting
 from plusx.errors import optional
 from plusx.export.graph import INPUT
 from plusx.inference import Classifier, normalise, predict
@@ -51,7 +53,13 @@ def compare(content: bytes, classifier: Classifier, pictures: np.ndarray, *, uin
     options = runtime.SessionOptions()
     options.log_severity_level = 3  # errors alone
     session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    rows = [session.run(None, {INPUT: feed})[0] for feed in batches(pictures, classifier, uint8)]
-    with ops.engine("native"):
-        original = predict(classifier.network, pictures, classifier.card, batch_size=BATCH)
+    rows: list[np.ndarray] = []
+    total, done = len(pictures), 0
+    with counting(Console(stderr=True), "pictures in onnxruntime", total) as show:
+        for feed in batches(pictures, classifier, uint8):
+            rows.append(session.run(None, {INPUT: feed})[0])
+            done += len(feed)
+            show(done)
+    with ops.engine("native"), counting(Console(stderr=True), "pictures in the network", total) as show:
+        original = predict(classifier.network, pictures, classifier.card, batch_size=BATCH, show=show)
     return Agreement(np.concatenate(rows), original.numpy())

@@ -1,6 +1,6 @@
 """A trained network with all that it needs to answer: what `plusx.load` returns."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,8 +81,17 @@ class Classifier(nn.Module):
         rows = self.probabilities(pictures, views=views)
         return [self._answer(row) for row in rows]
 
-    def probabilities(self, pictures: Picture | Sequence[Picture], *, views: str = "none") -> np.ndarray:
-        """Like `predict`, but the plain table: float32 (N, classes), rows that sum to 1."""
+    def probabilities(
+        self,
+        pictures: Picture | Sequence[Picture],
+        *,
+        views: str = "none",
+        show: Callable[[int], None] = lambda done: None,
+    ) -> np.ndarray:
+        """Like `predict`, but the plain table: float32 (N, classes), rows that sum to 1.
+
+        `show` is called again and again with how many pictures are done.
+        """
         device = next(self.parameters()).device
         with ops.engine("native"):  # all engines agree, and this one is the quickest to start
             table = predict(
@@ -92,6 +101,7 @@ class Classifier(nn.Module):
                 views=views,
                 device=device,
                 precision=resolve_precision("auto", device),
+                show=show,
             ).numpy()
         if not np.isfinite(table).all():
             raise UserError(

@@ -1,6 +1,6 @@
 """Probabilities for every picture, plain or averaged over test-time views, and what they are worth."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import product
 
 import numpy as np
@@ -50,6 +50,7 @@ def predict(
     batch_size: int | None = None,
     device: torch.device | None = None,
     precision: torch.dtype = torch.float32,
+    show: Callable[[int], None] = lambda done: None,
 ) -> Tensor:
     """Class probabilities of pictures.
 
@@ -61,6 +62,7 @@ def predict(
         batch_size: pictures at a time; as many as have the pixels of 1 000 of 32×32 unless given.
         device: the CPU unless given.
         precision: what products are computed in.
+        show: called after every batch with how many pictures are done.
 
     Returns:
         float32 (N, classes) on the CPU, rows that sum to 1.
@@ -74,6 +76,7 @@ def predict(
         with torch.autocast(device.type, precision, enabled=precision != torch.float32):
             logits = torch.stack([model(view).float() for view in _views(x, views)]).mean(0)
         rows.append(logits.softmax(1).cpu())
+        show(start + len(x))
     return torch.cat(rows)
 
 
