@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -16,6 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.table import Column, Table
 
 from plusx.text import visible
 
@@ -23,6 +25,27 @@ from plusx.text import visible
 def say(console: Console, line: str, style: str | None = None) -> None:
     """Print a line as it is: a path may hold brackets and worse, which rich or the terminal would obey."""
     console.print(visible(line), style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+FOLDED = 12  # what a column that folds keeps, in characters
+
+
+def without_last(table: Table, width: int) -> Table:
+    """Take the last columns away until the first ones, which matter most, fit; rich would cut them all.
+
+    >>> table = Table("name", Column("a long value", no_wrap=True), box=None)
+    >>> [column.header for column in without_last(table, 10).columns]
+    ['name']
+    """
+
+    def least(column: Column) -> int:
+        texts = (str(column.header), *map(str, column.cells))
+        widest = max(cell_len(line) for text in texts for line in text.split("\n"))
+        return 2 + (min(widest, FOLDED) if column.overflow == "fold" else widest)
+
+    while len(table.columns) > 1 and sum(map(least, table.columns)) > width:
+        table.columns.pop()
+    return table
 
 
 def redraws(console: Console) -> bool:

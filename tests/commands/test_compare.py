@@ -11,6 +11,7 @@ from PIL import Image
 
 import plusx
 from plusx.commands.compare import compare
+from plusx.commands.models import models
 from plusx.data import load_folder, sample
 from plusx.errors import UserError
 from plusx.models import save_weights
@@ -58,6 +59,20 @@ def test_without_weights_the_comparison_says_that_it_is_not_paired(
     give_weights(one)
     compare([one, other])
     assert "unpaired, B: no weights" in capsys.readouterr().out
+
+
+def test_on_a_narrow_terminal_letters_and_runs_stay(
+    finished_run: MakeRun, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = finished_run("one", 0.92), finished_run("other", 0.84)
+    monkeypatch.setenv("COLUMNS", "60")
+    compare([one, other])
+    first, _, rest = capsys.readouterr().out.partition(" A2 ")
+    assert str(one) in "".join(line[3:24].strip() for line in first.splitlines()[1:])
+    assert " A1 " in first
+    assert "84.00 %" in rest
+    models()
+    assert "resnet152  plain152" in capsys.readouterr().out
 
 
 def test_a_page_with_all_runs_is_written(

@@ -14,7 +14,7 @@ from plusx import data as data_room
 from plusx.commands.options import DataDir, DeviceOption, Force, Json
 from plusx.commands.output import refuse_page
 from plusx.commands.pictures import dataset_of, labels_of, remarks_on
-from plusx.console import say
+from plusx.console import FOLDED, say, without_last
 from plusx.device import resolve_device, resolve_precision
 from plusx.environment import environment
 from plusx.errors import UserError
@@ -98,7 +98,8 @@ def _right(run: "Run", data_dir: Path | None, device: torch.device, console: Con
 
 
 def _show(of: "Comparison", console: Console) -> None:
-    for table in (_runs(of), _settings(of), _machines(of), _differences(of), _groups(of)):
+    runs = without_last(_runs(of), console.width)
+    for table in (runs, _settings(of), _machines(of), _differences(of), _groups(of)):
         if table.rows:
             console.print(table, "")
     for remark in of.remarks:
@@ -107,8 +108,8 @@ def _show(of: "Comparison", console: Console) -> None:
 
 def _runs(of: "Comparison") -> Table:
     table = Table(box=None)
-    table.add_column("")
-    table.add_column("run", overflow="fold")
+    table.add_column("", no_wrap=True)
+    table.add_column("run", overflow="fold", min_width=FOLDED)
     for column in ("seed", "test", "95 % interval", "views", "training", "images/s"):
         table.add_column(column, justify="right", no_wrap=True)
     for run in of.runs:

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from plusx import models as models_room
 from plusx.commands.options import Json
+from plusx.console import without_last
 from plusx.models.registry import plain_name
 
 
@@ -33,4 +34,5 @@ def models(as_json: Json = False) -> None:
             f"{s.receptive_field} px",
             f"{s.input_size}×{s.input_size}",
         )
-    Console().print(table)
+    console = Console()
+    console.print(without_last(table, console.width))
