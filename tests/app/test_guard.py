@@ -1,6 +1,7 @@
 """Who is let in, and what is refused."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -143,10 +144,11 @@ def test_settings_that_can_t_be_are_explained(settings: Settings, words: str) ->
         serve(settings)
 
 
-def test_a_missing_folder_and_a_taken_port_are_explained(served: Served, tmp_path: object) -> None:
-    from pathlib import Path
-
+def test_a_missing_folder_and_a_taken_port_are_explained(served: Served, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is no folder"):
-        serve(Settings(data=Path(str(tmp_path)) / "none"))
+        serve(Settings(data=tmp_path / "none"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"--runs .*file is no folder"):
+        serve(Settings(runs=tmp_path / "file", data=tmp_path, port=served.port))
     with pytest.raises(UserError, match=rf"port {served.port}: .*choose another"):
         serve(Settings(port=served.port))

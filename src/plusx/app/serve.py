@@ -45,8 +45,8 @@ def serve(settings: Settings) -> None:
     """Serve the pages until Ctrl-C.
 
     Raises:
-        UserError: if the address is taken, the token is too short or can't stand in an address, or the data
-            folder is missing.
+        UserError: if the address is taken, the token is too short or can't stand in an address, the data
+            folder is missing, or the runs' folder is something else.
     """
     token = settings.token
     if token is not None and len(token) < SHORTEST_TOKEN:
@@ -56,6 +56,8 @@ def serve(settings: Settings) -> None:
         raise UserError("--token takes only A–Z, a–z, 0–9 and - . _ ~; leave it out to get one made")
     if settings.data is not None and not settings.data.is_dir():
         raise UserError(f"--data {settings.data} is no folder")
+    if settings.runs.exists() and not settings.runs.is_dir():
+        raise UserError(f"--runs {settings.runs} is no folder")
     if token is None and not is_loopback(settings.host):
         token = secrets.token_urlsafe(18)
     listener = _listen(settings.host, settings.port)
