@@ -125,10 +125,11 @@ def test_mixing_puts_every_place_once(counts: list[int], seed: int, epoch: int) 
     epoch=st.integers(0, 1000),
 )
 def test_mixing_puts_no_place_far(count: int, shards: int, seed: int, epoch: int) -> None:
-    # A step reads from few shards: those of the pictures put off, and the next ones.
+    # A step reads from few shards, mostly one more than NEIGHBOURS. But those put off can pile up: certain is
+    # only that a picture moves by the pictures of so many shards at most, forth or back.
     shard = mixed([count] * shards, seed, epoch) // count
     for begin in range(0, len(shard) - count, count):
-        assert len(set(shard[begin : begin + count].tolist())) <= NEIGHBOURS + 2
+        assert len(set(shard[begin : begin + count].tolist())) <= 2 * NEIGHBOURS + 2
 
 
 def test_pictures_are_mixed_among_neighbouring_shards() -> None:
