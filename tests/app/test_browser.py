@@ -33,6 +33,7 @@ class Tab:
         media = {"features": [{"name": "prefers-color-scheme", "value": theme}]}
         self.window.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
         self.window.get(f"{self.served.address}/{path}")
+        self.until("return document.readyState === 'complete'")  # on a busy machine `get` can be back before
         if self.run("return 'later' in document.body.dataset"):
             self.until("return Number(document.documentElement.dataset.answers || 0) > 0")
         return self
