@@ -1,7 +1,8 @@
 """The addresses: /en/convolution is a page, /en/convolution/parts its parts as JSON; `render` makes both."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -147,9 +148,17 @@ def build(
         routes.append(Route(f"/{{language}}/{page.name}", show(page)))
         routes.append(Route(f"/{{language}}/{page.name}/parts", renew(page)))
 
-    threading.Thread(target=_warm, args=(house,), daemon=True).start()
+    @asynccontextmanager
+    async def warming(_: Starlette) -> AsyncIterator[None]:
+        """In a thread that the process waits for: at its end torch must not be in the middle of something."""
+        stopped = threading.Event()
+        threading.Thread(target=_warm, args=(house, stopped)).start()
+        yield
+        stopped.set()
+
     return Starlette(
         routes=routes,
+        lifespan=warming,
         middleware=[Middleware(Guard, token=token)],
         exception_handlers={404: _missing},
     )
@@ -165,7 +174,8 @@ def _missing(request: Request, _: Exception) -> Response:
     return HTMLResponse('<p>404 · <a href="/">plusx</a></p>', 404)
 
 
-def _warm(house: House) -> None:
-    """What the first visitor would wait for."""
+def _warm(house: House, stopped: threading.Event) -> None:
+    """What the first visitor would wait for, unless the server stops meanwhile."""
     for page in PAGES.values():
-        whole(page, QueryParams(), house, "en")
+        if not stopped.is_set():
+            whole(page, QueryParams(), house, "en")
