@@ -35,4 +35,9 @@ if __name__ == "__main__":
     parser.add_argument("--each", type=int, default=1000, help="pictures of a class")
     parser.add_argument("--skip", type=int, default=0, help="leave out so many of each class")
     parser.add_argument("--classes", nargs="+", default=data.CLASSES, choices=data.CLASSES, metavar="CLASS")
-    main(**vars(parser.parse_args()))
+    chosen = parser.parse_args()
+    if chosen.target.exists():
+        parser.error(f"{chosen.target} exists; name another folder")
+    if len(chosen.classes) < 2:
+        parser.error("--classes takes two or more")
+    main(**vars(chosen))
