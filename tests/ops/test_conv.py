@@ -228,3 +228,23 @@ def test_dtypes_that_do_not_fit_are_named(engine, wrong) -> None:
     inputs[wrong] = inputs[wrong].double()
     with pytest.raises(ValueError, match=r"must have one dtype; got float32, .*float64"):
         ops.conv2d(*inputs, padding=1, engine=engine)
+
+
+def test_no_channels_come_in_and_zeros_go_out() -> None:
+    y = ops.conv2d(torch.randn(2, 0, 5, 5), torch.randn(3, 0, 3, 3), engine="handmade")
+    assert torch.equal(y, torch.zeros(2, 3, 3, 3))
+
+
+class _OnlyTorchs(Tensor):
+    """Knows PyTorch's convolution, and no operation of ours."""
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        assert "plusx" not in str(func)
+        return super().__torch_function__(func, types, args, kwargs or {})
+
+
+def test_a_subclass_meets_no_operation_of_ours_unless_asked() -> None:
+    x, weight = torch.randn(32, 32, 16, 16), torch.randn(32, 32, 3, 3)
+    y = ops.conv2d(x.as_subclass(_OnlyTorchs), weight, padding=1)
+    torch.testing.assert_close(y.as_subclass(Tensor), F.conv2d(x, weight, padding=1))

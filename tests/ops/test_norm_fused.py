@@ -186,3 +186,36 @@ def test_nan_passes(activation, layout) -> None:
     x[0, 0, 0, 0] = torch.nan
     y = ops.batch_norm(x, torch.zeros(1), torch.ones(1), activation=activation, engine="handmade")
     assert y.isnan().tolist() == [[[[True, False]]], [[[False, False]]]]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_statistics_do_not_hang_on_the_first_pixel(layout) -> None:
+    x = _random(4, 3, 128, 128, dtype=torch.float32, layout=layout)
+    x[0, :, 0, 0] = 1000
+    variance = torch.ones(3)
+    ops.batch_norm(x, torch.zeros(3), variance, training=True, momentum=1.0, engine="handmade")
+    torch.testing.assert_close(variance.double(), x.double().var((0, 2, 3)), rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("engine", [None, "handmade"])
+def test_statistics_may_move_between_a_pass_in_evaluation_and_its_way_back(engine) -> None:
+    x, mean, variance = _random(4, 3, 5, 5).requires_grad_(), torch.zeros(3), torch.ones(3)
+    mean, variance = mean.double(), variance.double()
+    y = ops.batch_norm(x, mean, variance, engine=engine)
+    ops.batch_norm(x, mean, variance, training=True, engine=engine)
+    (gradient,) = torch.autograd.grad(y.sum(), x)
+    torch.testing.assert_close(gradient, torch.full_like(x, (1 + 1e-5) ** -0.5))
+
+
+def test_a_saved_picture_may_come_back_in_other_strides() -> None:
+    x = _random(2, 3, 4, 5, dtype=torch.float32).requires_grad_()
+
+    def turned(t: torch.Tensor) -> torch.Tensor:
+        return t.mT.contiguous().mT if t.dim() == 4 else t
+
+    gradients = []
+    for unpack in (turned, lambda t: t):
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: t, unpack):
+            y = ops.batch_norm(x, None, None, training=True, activation="relu", engine="handmade")
+        gradients += torch.autograd.grad(y.square().sum(), x)
+    torch.testing.assert_close(*gradients)

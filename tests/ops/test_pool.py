@@ -394,3 +394,24 @@ def test_means_of_whole_numbers_are_refused(name) -> None:
     for pool in (ops.global_avg_pool2d, lambda x, engine: ops.avg_pool2d(x, 2, engine=engine)):
         with pytest.raises(ValueError, match=r"real numbers; got torch.int64, use x.float\(\)"):
             pool(x, engine=name)
+
+
+@pytest.mark.parametrize("ceil_mode", [False, True])
+@pytest.mark.parametrize(
+    ("size", "arguments"),
+    [
+        ((8, 8), (3, 1, "same", 2)),  # more padding than half of K, no more than half of the window
+        ((8, 8), (5, 3, (3, 1), 2)),
+        ((1, 2), (2, (5, 4), 3, 6)),  # a window that steps over the picture
+    ],
+)
+def test_the_native_maximum_takes_every_dilated_window(size, arguments, ceil_mode) -> None:
+    x = torch.randn(2, 3, *size, requires_grad=True)
+    results = []
+    for engine in ("native", "handmade"):
+        y = ops.max_pool2d(x, *arguments, ceil_mode, engine=engine)
+        (gradient,) = torch.autograd.grad(y.sum(), x)
+        results.append((y, gradient))
+    (native, native_gradient), (handmade, gradient) = results
+    assert torch.equal(native, handmade)
+    assert torch.equal(native_gradient, gradient)

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from plusx.ops.loops import is_traced
+from plusx.ops.loops import PLAIN, is_traced
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 OLDEST = (7, 0)
@@ -36,11 +36,7 @@ def suits(*tensors: Tensor) -> bool:
     """
     place = "cpu" if interpreted() else "cuda"
     return not is_traced() and all(
-        type(x) in (Tensor, torch.nn.Parameter)
-        and x.device.type == place
-        and x.dtype in DTYPES
-        and x.numel() <= MOST
-        and _can_run()
+        type(x) in PLAIN and x.device.type == place and x.dtype in DTYPES and x.numel() <= MOST and _can_run()
         for x in tensors
     )
 

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16)
+PLAIN = (Tensor, torch.nn.Parameter)
+"""Of other classes nobody knows how they answer an operation of ours."""
 MOST_PIXELS = 2**31 - 1
 """Loops count the pixels of a picture in 32 bits."""
 
@@ -23,7 +25,7 @@ def suits(*tensors: Tensor) -> bool:
     (True, False)
     """
     return not is_traced() and all(
-        type(x) in (Tensor, torch.nn.Parameter)
+        type(x) in PLAIN
         and x.device.type == "cpu"
         and x.dtype in DTYPES
         and x.shape[2:].numel() <= MOST_PIXELS

@@ -52,7 +52,7 @@ def columns_of(
     N, C = x.shape[:2]
     (K_h, K_w), (H, W), (s_h, s_w), (d_h, d_w) = kernel_size, size, stride, dilation
     canvas_size = ((H - 1) * s_h + span(K_h, d_h), (W - 1) * s_w + span(K_w, d_w))
-    pictures = max(1, CHUNK_BYTES // (H * W * K_h * K_w * C * x.element_size()))
+    pictures = max(1, CHUNK_BYTES // max(1, H * W * K_h * K_w * C * x.element_size()))
     for first in range(0, N, pictures):
         chunk = slice(first, min(first + pictures, N))
         canvas = _place(x[chunk].permute(0, 2, 3, 1), offset, canvas_size, step)

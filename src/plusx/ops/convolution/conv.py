@@ -15,7 +15,7 @@ from plusx.ops.convolution.routes import convolve, input_gradient, weight_gradie
 from plusx.ops.convolution.strips import StripConvolution
 from plusx.ops.engines import Engine, asked
 from plusx.ops.lesson_layout import each_picture, to_lesson, vector
-from plusx.ops.loops import is_traced
+from plusx.ops.loops import PLAIN, is_traced
 from plusx.ops.precision import as_given, for_product
 from plusx.ops.shape import IntOrPair, Padding, Pair, edges, output_size, pair
 
@@ -204,7 +204,8 @@ def _fastest(x: Tensor, weight: Tensor, geometry: ConvGeometry) -> Engine | Lite
     stride, offset, dilation, groups, size = geometry
     C_out, K = weight.shape[0], weight.shape[2:]
     suits = winograd.suits(x, C_out, K, size, stride, offset, dilation, groups)
-    if suits and winograd.pays(x, C_out, size):
+    # A subclass may not know our operation, and knows PyTorch's.
+    if suits and type(x) in PLAIN and type(weight) in PLAIN and winograd.pays(x, C_out, size):
         return "handmade"
     plain = {*stride, *dilation, groups} == {1} and offset[0] == offset[1] and size == tuple(x.shape[2:])
     return "strips" if plain and strips.pays(x, weight, offset[0]) else "native"

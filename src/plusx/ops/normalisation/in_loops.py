@@ -20,6 +20,8 @@ from plusx.ops.normalisation import pixel_loops, plane_loops
 from plusx.ops.parts import Known, known, parts
 from plusx.ops.precision import accumulation_dtype
 
+FAR = 0.01
+"""The variance as a share of the mean square, below which the sums begin anew, from the mean."""
 ROW = 1024
 """Numbers in a row of channels side by side: entering a loop costs as much as a few dozen of them."""
 
@@ -28,7 +30,11 @@ def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance of each channel, in float32 at least."""
     # Deviations from some number of the channel's own: where the mean is large, squares of x would cancel.
     origin = x[0, :, 0, 0].to(accumulation_dtype(x)).contiguous()
-    first, second = sums(x, origin) / (x.numel() // x.shape[1])
+    values = x.numel() // x.shape[1]
+    first, second = sums(x, origin) / values
+    if (second - first * first < FAR * second).any():  # it was no number like the others
+        origin = (origin + first).to(origin.dtype)
+        first, second = sums(x, origin) / values
     return (origin + first).to(origin.dtype), (second - first * first).clamp(min=0).to(origin.dtype)
 
 
@@ -100,7 +106,7 @@ def transform(
     x: Tensor, added: Tensor | None, scale: Tensor, shift: Tensor, activation: Activation
 ) -> Tensor:
     """f(x · scale + shift + added)."""
-    y = torch.empty_like(x)
+    y = _empty(x)
     loops, pixels = _loops(x)
     rows, other, out = (_rows(t, pixels) for t in (x, added, y))
     loops.transform(parts(rows), rows, other, _known(activation), _factors(pixels, scale, shift), out)
@@ -136,7 +142,7 @@ def input_gradient(
     activation: Activation,
 ) -> tuple[Tensor, Tensor | None]:
     """scale · G − slope · x + constant, and G itself if there is anything added."""
-    dx, passed = torch.empty_like(x), None if added is None else torch.empty_like(x)
+    dx, passed = _empty(x), None if added is None else _empty(x)
     loops, pixels = _loops(x)
     rows, g, other, d, p = (_rows(t, pixels) for t in (x, grad, added, dx, passed))
     factors = _factors(pixels, scale, shift, slope, constant)
@@ -149,6 +155,11 @@ def _loops(x: Tensor) -> tuple[ModuleType, int]:
     if layout_of(x) != torch.channels_last:
         return plane_loops, 0
     return pixel_loops, math.gcd(x.numel() // x.shape[1], _power_of_two(ROW // x.shape[1]))
+
+
+def _empty(x: Tensor) -> Tensor:
+    """Room for numbers that lie as the loops read those of x: of x in odd strides they read a copy."""
+    return torch.empty_like(x, memory_format=layout_of(x))
 
 
 def _rows(x: Tensor | None, pixels: int) -> Any:

@@ -123,7 +123,8 @@ def _statistics(
     """Mean and variance to normalise with: the running ones, or the batch's, towards which those move."""
     if not training and running_mean is not None and running_var is not None:
         wide = accumulation_dtype(x)
-        return running_mean.to(wide), running_var.to(wide)
+        # Copies: a step in training may move the running ones before the backward pass of this one.
+        return running_mean.to(wide, copy=True), running_var.to(wide, copy=True)
     with torch.no_grad():
         mean, variance = _batch_statistics(x, engine)
         _move_running(running_mean, running_var, mean, variance, x.numel() // max(1, x.shape[1]), momentum)

@@ -39,7 +39,7 @@ def _least_row(pictures: NDArray[Any]) -> int:
     return WIDE_ROW_ON_AVX2 if on_avx2 else WIDE_ROW
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=16)  # as many numbers as the output has, each
 def _first_taps(
     geometry: PoolGeometry, taps: type[np.unsignedinteger[Any]]
 ) -> NDArray[np.unsignedinteger[Any]]:

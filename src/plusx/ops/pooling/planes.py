@@ -53,7 +53,7 @@ class Planes(NamedTuple):
     """Numbers in the field."""
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=16)  # as many numbers as the picture has pixels, each
 def lay_out(size: Pair, geometry: PoolGeometry) -> Planes:
     """Return where everything lies.
 

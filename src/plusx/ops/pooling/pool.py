@@ -73,9 +73,9 @@ def max_pool2d(
             return MaxPool.apply(x, geometry)
         case "native":
             (top, bottom), (left, right) = sides
-            if start != (bottom, right):
+            if _strange_to_torch(x, geometry, sides):
                 x, start = F.pad(x, (left, right, top, bottom), value=lowest(x.dtype)), (0, 0)
-            return F.max_pool2d(x, K, s, start, d, ceil_mode)
+            return F.max_pool2d(x, K, s, start, d, ceil_mode)[:, :, : out[0], : out[1]]
 
 
 def avg_pool2d(
@@ -187,6 +187,19 @@ def _pays(x: Tensor, geometry: PoolGeometry) -> bool:
     return loops.suits(x) or (gpu.suits(x) and (gpu.kernels_preferred() or x.numel() >= LARGE))
 
 
+def _strange_to_torch(x: Tensor, geometry: PoolGeometry, sides: Edges) -> bool:
+    """Whether PyTorch's maximum has to find the padding in the picture.
+
+    Where it differs on two sides or is more than half of K, though not of the window, since it is refused.
+    And where a dilated window can miss the picture: the kernel then writes its gradient outside of it.
+    """
+    K, d = geometry.K, geometry.dilation
+    return any(
+        begin != end or begin > k // 2 or step > length
+        for k, (begin, end), step, length in zip(K, sides, d, x.shape[2:], strict=True)
+    )
+
+
 def _count(
     size: Pair,
     geometry: PoolGeometry,
@@ -199,7 +212,7 @@ def _count(
     return count_pixels(size, geometry, sides, include_pad).to(device, dtype)
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=16)  # as many numbers as the output has, each
 @torch.inference_mode(False)  # what is counted first in inference may be differentiated later
 def _counted(
     size: Pair,
