@@ -195,7 +195,7 @@ def test_debug_shows_the_traceback() -> None:
 
 @pytest.mark.parametrize("printer", ["print", "__import__('rich').print"])
 def test_a_reader_that_has_enough_ends_the_command_quietly(printer: str) -> None:
-    program = f"from plusx import cli; cli.app = lambda **_: {printer}('x' * 10**6); cli.main()"
+    program = f"from plusx import cli; cli.app = lambda **_: {printer}('x' * 10**4); cli.main()"
     command = subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
