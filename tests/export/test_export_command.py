@@ -166,7 +166,7 @@ def test_pictures_are_read_as_evaluate_reads_them(run, monkeypatch, capsys) -> N
     [
         (["RUN", "--format", "tflite"], "'tflite' is not one of 'onnx', 'torch', 'card'"),
         (["RUN", "--format", "torch", "--int8"], "--uint8 and --int8 are for --format onnx, not for torch"),
-        (["RUN", "--out", "RUN/model.pb"], "--out for onnx ends in .onnx"),
+        (["RUN", "--out", "RUN/model.pb"], "--out ends in .onnx, unlike"),
         (["RUN", "--out", "RUN/no/model.onnx"], "there is no folder"),
         (["RUN", "--format", "torch", "--force", "--out", "RUN/model.safetensors"], "the weights themselves"),
         (["RUN", "--data", "RUN/nothing"], "no such folder"),
