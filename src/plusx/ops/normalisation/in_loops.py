@@ -32,10 +32,12 @@ def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     origin = x[0, :, 0, 0].to(accumulation_dtype(x)).contiguous()
     values = x.numel() // x.shape[1]
     first, second = sums(x, origin) / values
-    if (second - first * first < FAR * second).any():  # it was no number like the others
+    variance = second - first * first
+    if (variance < FAR * second).any():  # it was no number like the others
         origin = (origin + first).to(origin.dtype)
         first, second = sums(x, origin) / values
-    return (origin + first).to(origin.dtype), (second - first * first).clamp(min=0).to(origin.dtype)
+        variance = second - first * first
+    return (origin + first).to(origin.dtype), variance.clamp(min=0).to(origin.dtype)
 
 
 def forward(
