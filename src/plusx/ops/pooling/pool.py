@@ -212,18 +212,9 @@ def _count(
     return count_pixels(size, geometry, sides, include_pad).to(device, dtype)
 
 
-@functools.lru_cache(maxsize=16)  # as many numbers as the output has, each
-@torch.inference_mode(False)  # what is counted first in inference may be differentiated later
-def _counted(
-    size: Pair,
-    geometry: PoolGeometry,
-    sides: Edges,
-    include_pad: bool,
-    dtype: torch.dtype,
-    device: torch.device,
-) -> Tensor:
-    """For many calls with one shape; not where torch.compile traces, which can't see into it."""
-    return _count(size, geometry, sides, include_pad, dtype, device)
+# For many calls with one shape, each as many numbers as the output has; not where torch.compile traces, which
+# can't see into it. What is counted first in inference may be differentiated later.
+_counted = functools.lru_cache(maxsize=16)(torch.inference_mode(False)(_count))
 
 
 def _check_map(x: Tensor) -> None:
