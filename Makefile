@@ -7,6 +7,7 @@ BIN := .venv/bin
 setup: .venv/.ready
 
 .venv/.ready: pyproject.toml constraints.txt
+	@echo 'Installing plusx and PyTorch into .venv: once, a minute or two'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
@@ -20,6 +21,7 @@ test: .venv/.tested lint
 
 # Triton is large, and only the tests want it where there is no GPU.
 .venv/.tested: .venv/.ready
+	@echo 'Installing Triton for the tests: once, half a minute'
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,triton]'
 	@touch $@
 
