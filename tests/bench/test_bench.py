@@ -12,6 +12,7 @@ import torch
 from typer.testing import CliRunner
 
 from plusx.bench import bench_loading, bench_operations, bench_steps
+from plusx.bench.breakdown import KINDS
 from plusx.bench.operations import GROUPS, Case
 from plusx.bench.show import draw_steps, steps_table
 from plusx.bench.show_loading import draw_loading, loading_table
@@ -51,6 +52,8 @@ def test_steps_of_a_network(best, monkeypatch) -> None:
     assert len(result["rows"]) == len(ways())
     for row in result["rows"]:
         assert row["images_per_second"] == pytest.approx(4 / row["seconds"][0], rel=0.05, abs=0.06)
+        assert sum(row["breakdown"].values()) == pytest.approx(row["seconds"][0], abs=5e-4)
+        assert all(seconds > 0 for kind, seconds in row["breakdown"].items() if kind != "pooling")
     assert list(steps_table(result).columns[6].cells) == ["3 MiB"] * len(ways())
     assert draw_steps(result).startswith(b"\x89PNG")
 
@@ -142,6 +145,7 @@ def test_a_result_is_kept_even_if_its_picture_fails(tmp_path, monkeypatch) -> No
 def test_growth_is_measured_unless_networks_are_named(tmp_path, monkeypatch, finished_run) -> None:
     row = {"network": "fast", "way": "plusx", "pictures": 4, "size": 32, "seconds": [0.1, 0.1, 0.1]}
     row |= {"images_per_second": 40.0, "seconds_per_50000": 1250.0, "peak_memory_bytes": 2**20}
+    row |= {"breakdown": dict.fromkeys(KINDS, 0.02)}
     fit = {"seconds": {"fixed": 0.0, "each": 0.1, "largest_error": 0.0}}
     kind = {"network": "fast", "batch": 4, "x": "pictures", "fit": fit}
     kind["rows"] = [{"pictures": 1, "seconds": [0.1, 0.1, 0.1]}]
@@ -160,5 +164,5 @@ def test_growth_is_measured_unless_networks_are_named(tmp_path, monkeypatch, fin
     assert set(train("--no-growth")) == {"rows"}
     assert set(train("fast", "--growth")) == {"rows", "growth"}
     assert set(train("--runs", str(finished_run("one", 0.91)))) == {"rows", "growth", "time_to"}
-    for picture in ("train", "growth"):
+    for picture in ("train", "breakdown", "growth"):
         assert (tmp_path / f"bench-{picture}.png").read_bytes().startswith(b"\x89PNG")

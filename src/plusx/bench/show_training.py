@@ -1,4 +1,4 @@
-"""The benchmark of training as tables for the terminal; its growth as a picture."""
+"""The benchmark of training as tables for the terminal; where its time goes and its growth as pictures."""
 
 from typing import Any
 
@@ -25,13 +25,27 @@ WHAT = {
 
 
 def training_tables(result: dict[str, Any]) -> Group:
-    """Steps; growth and the time to an accuracy where they are there."""
-    tables = [steps_table(result)]
+    """Steps and where their time goes; growth and the time to an accuracy where they are there."""
+    tables = [steps_table(result), breakdown_table(result)]
     if "growth" in result:
         tables.append(growth_table(result["growth"]))
     if "time_to" in result:
         tables.append(time_to_table(result["time_to"]))
     return Group(*tables)
+
+
+def breakdown_table(result: dict[str, Any]) -> Table:
+    """A row for each network and way; milliseconds of a step by kind of operation."""
+    rows = result["rows"]
+    table = Table(box=None, title="\nwhere the milliseconds of a step go", title_justify="left")
+    for title in ("network", "way"):
+        table.add_column(title, no_wrap=True)
+    for kind in rows[0]["breakdown"]:
+        table.add_column(kind, justify="right")
+    for row in rows:
+        parts = (f"{1e3 * seconds:,.1f}" for seconds in row["breakdown"].values())
+        table.add_row(row["network"], row["way"], *parts)
+    return table
 
 
 def growth_table(growth: dict[str, Kind]) -> Table:
@@ -70,6 +84,40 @@ def time_to_table(found: dict[str, Any]) -> Table:
             *("not reached" if seconds is None else f"{seconds:,.0f} s" for seconds in times),
         )
     return table
+
+
+def draw_breakdown(result: dict[str, Any]) -> bytes:
+    """A panel for each network and in it a bar for each way: its seconds, in parts by kind of operation."""
+    rows = result["rows"]
+    kinds = list(rows[0]["breakdown"])
+    panels = {
+        network: [row for row in rows if row["network"] == network]
+        for network in dict.fromkeys(row["network"] for row in rows)
+    }
+    colours = (*LIGHT.series[: len(kinds) - 1], LIGHT.muted)
+    with applied(LIGHT):
+        ratios = [0.6 + 0.24 * len(bars) for bars in panels.values()]
+        figure = Figure(figsize=(WIDTH, 0.8 + sum(ratios)), layout=padded())
+        places = figure.subplots(len(panels), 1, squeeze=False, height_ratios=ratios)[:, 0]
+        for (network, bars), place in zip(panels.items(), places, strict=True):
+            names = [row["way"] for row in bars]
+            ends = [0.0] * len(bars)
+            for kind, colour in zip(kinds, colours, strict=True):
+                widths = [row["breakdown"][kind] for row in bars]
+                drawn = place.barh(names, widths, left=ends, color=colour, edgecolor=LIGHT.paper, label=kind)
+                ends = [end + width for end, width in zip(ends, widths, strict=True)]
+            place.bar_label(drawn, [f"{end:.3g} s" for end in ends], padding=3, fontsize=8)
+            place.invert_yaxis()
+            pictures, size = bars[0]["pictures"], bars[0]["size"]
+            title = f"{network}, a step of {pictures:,} pictures of {size}×{size}"
+            place.set_title(title, loc="left", color=LIGHT.muted, fontsize=10)
+            place.tick_params(axis="y", labelsize=8)
+            place.grid(visible=False)
+            place.set_xticks([])
+            place.margins(x=0.12)
+        handles, labels = places[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper left", ncols=3, fontsize=8, frameon=False)
+        return to_png(figure)
 
 
 def draw_growth(growth: dict[str, Kind]) -> bytes:

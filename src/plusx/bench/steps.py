@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from plusx import ops
+from plusx.bench.breakdown import breakdown
 from plusx.bench.memory import peak_memory
 from plusx.bench.timing import alternate, spread, timed
 from plusx.device import keep_memory, resolve_precision
@@ -56,15 +57,19 @@ def bench_steps(
     """Time forward, loss and backward of each network on random pictures, and measure their memory.
 
     Returns:
-        `rows`: one for each network and way, with pictures a second, seconds for 50 000 pictures, and the
-        most memory that a step takes on top of the network and its pictures.
+        `rows`: one for each network and way, with pictures a second, seconds for 50 000 pictures, the most
+        memory that a step takes on top of the network and its pictures, and `breakdown`, the step's seconds
+        by kind of operation.
     """
     keep_memory()
     sides, rows = ways(), []
     for name in networks:
         say(name)
         N, size = NETWORKS[name]
-        times = alternate({key: timed_step(name, N, size, way) for key, way in sides.items()}, rounds)
+        steps = {key: training_step(name, N, size, way) for key, way in sides.items()}
+        times = alternate({key: partial(timed, step) for key, step in steps.items()}, rounds)
+        say(f"{name}, where the time goes")
+        parts = breakdown(steps, rounds)
         for key, seconds in times.items():
             say(f"{name}, memory, {key}")
             s = spread(seconds)
@@ -77,6 +82,7 @@ def bench_steps(
                     "seconds": [round(v, 4) for v in s],
                     "images_per_second": round(N / s.median, 1),
                     "seconds_per_50000": round(CIFAR_EPOCH * s.median / N, 1),
+                    "breakdown": {kind: round(share * s.median, 4) for kind, share in parts[key].items()},
                     "peak_memory_bytes": step_memory(name, N, size, sides[key]),
                 }
             )

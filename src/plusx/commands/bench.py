@@ -66,10 +66,10 @@ def train(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Whole training steps of a network, ours and in the usual style of PyTorch: speed, memory, growth."""
+    """Whole training steps, ours and PyTorch's usual ones: speed, where the time goes, memory, growth."""
     from plusx.bench.growth import bench_growth
     from plusx.bench.show import draw_steps
-    from plusx.bench.show_training import draw_growth, training_tables
+    from plusx.bench.show_training import draw_breakdown, draw_growth, training_tables
     from plusx.bench.steps import NETWORKS, bench_steps
     from plusx.bench.time_to_accuracy import time_to
 
@@ -82,7 +82,7 @@ def train(
         if growth or (growth is None and not networks):
             result["growth"] = bench_growth(rounds, say)
     result |= ended
-    pictures: dict[str, Draw] = {"train": draw_steps}
+    pictures: dict[str, Draw] = {"train": draw_steps, "breakdown": draw_breakdown}
     if "growth" in result:
         pictures["growth"] = lambda result: draw_growth(result["growth"])
     _deliver(out, "train", result, training_tables, pictures, as_json)
