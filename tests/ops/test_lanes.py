@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from numba.core.errors import TypingError
 
 from plusx.ops.compiling import compiled
@@ -38,7 +39,24 @@ def _copy(x, out, width):
     store(out, 0, load(x, 0, width))
 
 
-@pytest.mark.parametrize("x", [np.zeros(8), np.zeros(16, np.float32)[::2], np.zeros(8, np.uint16)])
+@pytest.mark.parametrize("width", [EIGHT_LANES, SIXTEEN_LANES])
+def test_bfloat16_is_widened_and_rounded_as_torch_does(width: Known) -> None:
+    n, one = len(width), torch.tensor(1.0)
+    special = [0.0, -0.0, -3e38, 3.4e38, 1e-40, torch.inf, -torch.inf, torch.nan]
+    ties = [one + k / 256 for k in range(16)]
+    numbers = torch.cat([torch.tensor([*special, *ties]), torch.randn(24, generator=torch.Generator())])
+    for begin in range(0, len(numbers) - n + 1, 8):
+        x, halves, wholes = numbers[begin:][:n], np.full(n + 2, 7, np.uint16), np.full(n + 2, np.float32(7))
+        _copy(x.numpy(), halves, width)
+        expected = x.bfloat16()
+        assert torch.equal(torch.from_numpy(halves[:n].copy()).view(torch.bfloat16).isnan(), x.isnan())
+        _copy(halves, wholes, width)
+        np.testing.assert_array_equal(wholes[:n], expected.float().numpy())
+        assert (halves[n:] == 7).all()
+        assert (wholes[n:] == 7).all()
+
+
+@pytest.mark.parametrize("x", [np.zeros(8), np.zeros(16, np.float32)[::2], np.zeros(8, np.int16)])
 def test_other_arrays_are_refused(x) -> None:
     out = np.zeros(8, np.float32)
     with pytest.raises(TypingError, match="float32 arrays without gaps"):

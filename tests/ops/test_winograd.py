@@ -51,6 +51,48 @@ def test_sums_and_weight_gradients_equal_torchs(data) -> None:
     _assert_close(winograd.weight_gradient(x, grad, (top, left)), expected)
 
 
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_bfloat16_is_computed_in_float32_and_rounded_once(data) -> None:
+    N = data.draw(st.integers(1, 5), label="N")
+    C_in, C_out = (8 * data.draw(st.integers(1, 5), label=name) for name in ("eights in", "eights out"))
+    H, W = data.draw(st.integers(3, 14), label="H"), data.draw(st.integers(3, 14), label="W")
+    layout = data.draw(st.sampled_from([torch.contiguous_format, torch.channels_last]))
+    x, grad = (_random(N, C, H, W, seed=C).bfloat16().contiguous(memory_format=layout) for C in (C_in, C_out))
+    weight = _random(C_out, C_in, 3, 3, seed=1).bfloat16()
+    bias = _random(C_out, seed=2).bfloat16() if data.draw(st.booleans(), label="bias") else None
+    y = winograd.convolve(x, weight, bias, (H, W), (1, 1))
+    assert y.dtype == torch.bfloat16
+    wide = winograd.convolve(
+        x.float(), weight.float(), None if bias is None else bias.float(), (H, W), (1, 1)
+    )
+    assert torch.equal(y, wide.bfloat16())
+    dw = winograd.weight_gradient(x, grad, (1, 1))
+    assert dw.dtype == torch.bfloat16
+    assert torch.equal(dw, winograd.weight_gradient(x.float(), grad.float(), (1, 1)).bfloat16())
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_in_bfloat16_all_gradients_are_as_exact_as_torchs(bias: bool, monkeypatch) -> None:
+    monkeypatch.setattr(winograd, "bfloat16_units", lambda: ())
+    x = _random(40, 32, 8, 8).bfloat16().contiguous(memory_format=torch.channels_last).requires_grad_()
+    weight, b = (_random(*s, seed=len(s)).bfloat16().requires_grad_() for s in ((48, 32, 3, 3), (48,)))
+    inputs = [x, weight, b] if bias else [x, weight]
+    wide = [t.detach().double().requires_grad_() for t in inputs]
+    truth = F.conv2d(*wide, padding=1)
+    grad = _random(*truth.shape, seed=3).bfloat16()
+    expected = [truth, *torch.autograd.grad(truth, wide, grad.double())]
+
+    def errors(engine: str) -> list[float]:
+        y = ops.conv2d(*inputs, padding=1, engine=engine)
+        found = [y, *torch.autograd.grad(y, inputs, grad)]
+        assert {t.dtype for t in found} == {torch.bfloat16}
+        return [(f.double() - e).abs().max().item() for f, e in zip(found, expected, strict=True)]
+
+    for mine, theirs in zip(errors("handmade"), errors("native"), strict=True):
+        assert mine <= 1.5 * theirs
+
+
 @pytest.mark.parametrize("size", [4, 8, 13])
 def test_it_serves_the_handmade_engine_with_all_gradients(size, monkeypatch) -> None:
     x = _random(40, 32, size, size).contiguous(memory_format=torch.channels_last).requires_grad_()
@@ -71,10 +113,18 @@ def test_it_serves_the_handmade_engine_with_all_gradients(size, monkeypatch) -> 
         _assert_close(mine, expected)
 
 
+@pytest.mark.parametrize(
+    ("units", "suits"), [((), True), (("avx512_bf16",), True), (("amx_bf16", "avx512_bf16"), False)]
+)
+def test_bfloat16_is_left_to_amx_where_it_is(units, suits, monkeypatch) -> None:
+    monkeypatch.setattr(winograd, "bfloat16_units", lambda: units)
+    x, ones = torch.empty(200, 64, 16, 16, dtype=torch.bfloat16), (1, 1)
+    assert winograd.suits(x, 64, (3, 3), (16, 16), ones, ones, ones, 1) == suits
+
+
 def test_what_it_cannot_do_goes_another_way() -> None:
     x, size, ones = torch.empty(200, 64, 16, 16), (16, 16), (1, 1)
     assert winograd.suits(x, 64, (3, 3), size, ones, ones, ones, 1)
-    assert not winograd.suits(x.bfloat16(), 64, (3, 3), size, ones, ones, ones, 1)
     assert not winograd.suits(x.double(), 64, (3, 3), size, ones, ones, ones, 1)
     assert not winograd.suits(x, 64, (3, 3), (8, 8), (2, 2), ones, ones, 1)
     assert not winograd.suits(x, 64, (3, 3), size, ones, (3, 1), ones, 1)
@@ -104,6 +154,28 @@ def test_little_work_does_not_pay(weights, tiles, monkeypatch) -> None:
     assert not winograd.pays(few, weights // 24 - 1, size)
     assert not winograd.pays(few.contiguous(), 24, size)  # they have to be rearranged first
     assert not winograd.pays(few[:28], 24, size)  # 448 tiles, 576 products a tile and element
+
+
+@pytest.mark.parametrize(
+    ("shape", "C_out", "pays"),
+    [
+        ((500, 64, 8, 8), 96, True),
+        ((500, 64, 4, 4), 96, False),  # 500 tiles
+        ((500, 24, 8, 8), 24, False),  # 2000 tiles of 576 products
+        ((2000, 64, 4, 4), 96, True),
+        ((2000, 64, 7, 7), 64, False),  # of each four tiles 49 pixels lie on the map, 15 do not
+        ((2000, 64, 15, 15), 64, True),
+        ((2000, 16, 32, 32), 16, False),
+    ],
+)
+def test_bfloat16_pays_on_wide_units_with_much_to_do(shape, C_out, pays, monkeypatch) -> None:
+    monkeypatch.setattr(winograd.binding, "get_host_cpu_name", lambda: "znver5")
+    monkeypatch.setattr(winograd, "MIN_WEIGHTS", 24 * 24)
+    x = torch.empty(shape, dtype=torch.bfloat16).contiguous(memory_format=torch.channels_last)
+    assert winograd.pays(x, C_out, shape[2:]) == pays
+    assert not winograd.pays(x.contiguous(), C_out, shape[2:])
+    monkeypatch.setattr(winograd.binding, "get_host_cpu_name", lambda: "znver4")
+    assert not winograd.pays(x, C_out, shape[2:])
 
 
 def test_the_same_bits_each_time() -> None:

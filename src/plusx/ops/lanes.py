@@ -9,7 +9,8 @@ processor's registers, it says it with these:
 
 How many there are the compiler has to know (`plusx.ops.parts.known`). A processor with shorter vectors takes
 several instructions each. Indices count from an array's first number, and nothing checks them. Arrays are
-float32 and without gaps; others are refused when a loop is compiled.
+without gaps and float32, or bfloat16 given as uint16 (see `plusx.ops.bfloat16`), which `load` widens and
+`store` rounds; others are refused when a loop is compiled.
 """
 
 import operator
@@ -27,7 +28,7 @@ from plusx.ops.parts import known
 EIGHT_LANES, SIXTEEN_LANES = known(8), known(16)
 MOST_LANES = SIXTEEN_LANES if binding.get_host_cpu_features().get("avx512f") else EIGHT_LANES
 """The processor's longest vectors, or eight numbers in two of them."""
-_FLOAT_BYTES = 4
+_FLOAT_BYTES, _BFLOAT16_BYTES = 4, 2
 
 
 class Lanes(types.Type):
@@ -58,8 +59,8 @@ def _lanes(width: Any) -> Lanes:
     return Lanes(len(width))
 
 
-def _check(array: Any) -> None:
-    if not (isinstance(array, types.Array) and array.dtype == types.float32 and array.layout == "C"):
+def _check(array: Any, *dtypes: Any) -> None:
+    if not (isinstance(array, types.Array) and array.dtype in dtypes and array.layout == "C"):
         raise TypingError(f"lanes are read from and written to float32 arrays without gaps, not {array}")
 
 
@@ -68,9 +69,9 @@ def _place(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any
     return builder.gep(context.make_array(kind)(context, builder, array).data, [index])
 
 
-def _places(width: int, context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
+def _places(vector: Any, context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
     """Where so many numbers from this one on lie."""
-    return builder.bitcast(_place(context, builder, kind, array, index), _vector(width).as_pointer())
+    return builder.bitcast(_place(context, builder, kind, array, index), vector.as_pointer())
 
 
 def _broadcast(builder: Any, number: Any, width: int) -> Any:
@@ -88,36 +89,60 @@ def noughts(_: Any, width: Any) -> Any:
 
 @intrinsic
 def load(_: Any, array: Any, index: Any, width: Any) -> Any:
-    """So many numbers of a float32 array."""
-    _check(array)
+    """So many numbers of a float32 array, or of bfloat16 as uint16."""
+    _check(array, types.float32, types.uint16)
     lanes = _lanes(width)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        place = _places(lanes.width, context, builder, signature.args[0], *args[:2])
+        place = _places(_vector(lanes.width), context, builder, signature.args[0], *args[:2])
         return builder.load(place, align=_FLOAT_BYTES)
 
-    return lanes(array, types.intp, width), generate
+    def generate_wide(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        halves, wholes = (ir.VectorType(ir.IntType(bits), lanes.width) for bits in (16, 32))
+        place = _places(halves, context, builder, signature.args[0], *args[:2])
+        bits = builder.zext(builder.load(place, align=_BFLOAT16_BYTES), wholes)
+        upper = builder.shl(bits, ir.Constant(wholes, [16] * lanes.width))
+        return builder.bitcast(upper, _vector(lanes.width))
+
+    is_wide = array.dtype == types.float32
+    return lanes(array, types.intp, width), generate if is_wide else generate_wide
 
 
 @intrinsic
 def store(_: Any, array: Any, index: Any, lanes: Any) -> Any:
-    """Write them into a float32 array."""
-    _check(array)
+    """Write them into a float32 array, or into one of uint16 the nearest bfloat16, ties to even."""
+    _check(array, types.float32, types.uint16)
     if not array.mutable:
         raise TypingError("lanes can't be written to an array that is for reading only")
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        place = _places(lanes.width, context, builder, signature.args[0], *args[:2])
+        place = _places(_vector(lanes.width), context, builder, signature.args[0], *args[:2])
         builder.store(args[2], place, align=_FLOAT_BYTES)
         return context.get_dummy_value()
 
-    return types.void(array, types.intp, lanes), generate
+    def generate_narrow(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        halves, wholes = (ir.VectorType(ir.IntType(bits), lanes.width) for bits in (16, 32))
+
+        def all_of(number: int) -> Any:
+            return ir.Constant(wholes, [number] * lanes.width)
+
+        bits = builder.bitcast(args[2], wholes)
+        odd = builder.and_(builder.lshr(bits, all_of(16)), all_of(1))
+        rounded = builder.add(bits, builder.add(odd, all_of(0x7FFF)))
+        is_nan = builder.fcmp_unordered("uno", args[2], args[2])
+        kept = builder.select(is_nan, all_of(0x7FC00000), rounded)
+        place = _places(halves, context, builder, signature.args[0], *args[:2])
+        builder.store(builder.trunc(builder.lshr(kept, all_of(16)), halves), place, align=_BFLOAT16_BYTES)
+        return context.get_dummy_value()
+
+    is_wide = array.dtype == types.float32
+    return types.void(array, types.intp, lanes), generate if is_wide else generate_narrow
 
 
 @intrinsic
 def broadcast(_: Any, array: Any, index: Any, width: Any) -> Any:
     """One number of a float32 array, so many times."""
-    _check(array)
+    _check(array, types.float32)
     lanes = _lanes(width)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:

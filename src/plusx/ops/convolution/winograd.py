@@ -17,7 +17,8 @@ and in D: that of the input is a convolution itself; that of the kernel, from G_
 
 What it costs: the transforms pass over the data a few more times, so little work gains nothing; rounding
 errors are some ten times those of the plain sum, harmless in float32, too many in bfloat16; and an infinity
-spoils the whole tile.
+spoils the whole tile. So everything is computed in float32, and bfloat16 is only read and written: the
+results are rounded once, as PyTorch's are.
 
 Source: Lavin and Gray 2015, arXiv 1509.09308, section 4.1: F(4×4, 3×3).
 """
@@ -27,15 +28,17 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from llvmlite import binding
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from plusx.device import bfloat16_units
 from plusx.ops.convolution import winograd_loops
 from plusx.ops.convolution.panels import PANEL
 from plusx.ops.convolution.winograd_loops import Tiling, rows_and_columns, tiling
 from plusx.ops.lanes import EIGHT_LANES, MOST_LANES, SIXTEEN_LANES
-from plusx.ops.loops import as_pictures, layout_of
+from plusx.ops.loops import as_array, as_pictures, layout_of
 from plusx.ops.parts import parts
 
 FEW_TILES = 64
@@ -47,6 +50,10 @@ MOST_SUMS = 2**26
 """Sums of the kernel's gradient that threads keep at most; each has its own."""
 MIN_CONTIGUOUS_WEIGHTS = 32 * 32
 """C_in · C_out for contiguous pictures, which have to be rearranged first."""
+WIDE_UNITS = ("znver5",)
+"""Processors, by LLVM's names, whose float32 units are so wide that it is faster than bfloat16's own."""
+MIN_BFLOAT16_TILES, MIN_BFLOAT16_WORK, MIN_PART_ON_MAP = 512, 2**23, 0.8
+"""Where there are fewer tiles or products, or less of the tiles lies on the map, PyTorch's is faster."""
 
 
 def _kernel_transform(like: Tensor) -> Tensor:
@@ -67,11 +74,14 @@ def suits(
     dilation: Sequence[int],
     groups: int,
 ) -> bool:
-    """Whether this is a way, and faster than columns: 3×3 taps at stride 1, float32 on the processor."""
+    """Whether this is a way, and faster than columns: 3×3 taps at stride 1, on the processor.
+
+    In float32, and in bfloat16 where there is no AMX to multiply it.
+    """
     tiles = math.prod(rows_and_columns(size))
     return (
         x.device.type == "cpu"
-        and x.dtype == torch.float32
+        and (x.dtype == torch.float32 or (x.dtype == torch.bfloat16 and "amx_bf16" not in bfloat16_units()))
         and tuple(kernel_size) == (3, 3)
         and {*stride, *dilation, groups} == {1}
         and all(0 <= o <= 2 for o in offset)
@@ -84,7 +94,17 @@ def suits(
 def pays(x: Tensor, C_out: int, size: Sequence[int]) -> bool:
     """Whether it is faster than PyTorch's kernel too, where it suits."""
     weights, tiles = x.shape[1] * C_out, x.shape[0] * math.prod(rows_and_columns(size))
-    least = MIN_WEIGHTS if layout_of(x) == torch.channels_last else MIN_CONTIGUOUS_WEIGHTS
+    channels_last = layout_of(x) == torch.channels_last
+    if x.dtype == torch.bfloat16:
+        return (
+            binding.get_host_cpu_name() in WIDE_UNITS
+            and channels_last
+            and weights >= MIN_WEIGHTS
+            and tiles >= MIN_BFLOAT16_TILES
+            and tiles * weights >= MIN_BFLOAT16_WORK
+            and x.shape[0] * math.prod(size) >= MIN_PART_ON_MAP * 16 * tiles
+        )
+    least = MIN_WEIGHTS if channels_last else MIN_CONTIGUOUS_WEIGHTS
     return weights >= least and tiles >= MIN_TILES and tiles * weights >= MIN_WORK
 
 
@@ -98,6 +118,7 @@ def convolve(
     """
     C_out, C_in = weight.shape[:2]
     assert x.shape[1] == C_in
+    weight = weight.float()
     plan = tiling(size, C_in, C_out)
     rows = _rows_of_tiles(x, plan)
     y = x.new_empty(x.shape[0], *size, C_out)
@@ -108,9 +129,9 @@ def convolve(
         _size(x),
         tuple(offset),
         (_kernel_transform(weight) @ _in_panels(weight).flatten(1)).numpy(),
-        (weight.new_zeros(C_out) if bias is None else bias.detach().contiguous()).numpy(),
+        (weight.new_zeros(C_out) if bias is None else bias.detach().float().contiguous()).numpy(),
         plan,
-        y.flatten(1).numpy(),
+        as_array(y.flatten(1)),
         (*size, C_out),
     )
     return y.permute(0, 3, 1, 2)
@@ -124,14 +145,15 @@ def weight_gradient(x: Tensor, grad: Tensor, offset: Sequence[int]) -> Tensor:
     rows = _rows_of_tiles(x, plan)
     numbers = 36 * plan.panels * C_in * PANEL
     count = min(parts(rows), max(1, MOST_SUMS // numbers))
-    total = x.new_zeros(count, numbers)
+    total = x.new_zeros(count, numbers, dtype=torch.float32)
     pictures, gradients = (as_pictures(t, torch.channels_last) for t in (x, grad))
     winograd_loops.weight_gradient(
         count, rows, pictures, _size(x), tuple(offset), gradients, _size(grad), plan, total.numpy()
     )
     sums = total[0] if count == 1 else total.sum(0)
-    taps = (_kernel_transform(x).T @ sums.view(36, -1)).view(3, 3, plan.panels, C_in, PANEL)
-    return taps.permute(2, 4, 3, 0, 1).flatten(0, 1)[:C_out].contiguous()
+    taps = (_kernel_transform(sums).T @ sums.view(36, -1)).view(3, 3, plan.panels, C_in, PANEL)
+    dw = taps.permute(2, 4, 3, 0, 1).flatten(0, 1)[:C_out]
+    return dw.to(x.dtype, memory_format=torch.contiguous_format)
 
 
 def _rows_of_tiles(x: Tensor, plan: Tiling) -> NDArray[np.int8]:

@@ -12,7 +12,8 @@ one-dimensional transforms are small matrices; applied to columns and then to ro
          0  4  0 -5  0  1
 
 Each thread takes some rows of tiles at a time from the picture to the result: what it has written, it finds
-in its own cache. Everything is float32 and flat in memory, and channels are transformed eight at a time:
+in its own cache. Everything is flat in memory and float32, only pictures may be bfloat16, and channels are
+transformed eight at a time:
 
     pictures   (N, H·W·C)
     half       (6, pixels·C): a row of tiles transformed down the columns, `Bᵀ D` or `A G`, not yet along rows
