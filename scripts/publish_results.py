@@ -28,12 +28,14 @@ WORDS = {
         "head": "| command | processor | numbers | epochs | test accuracy | with test-time views "
         "| training time |",
         "mean": "mean ± standard deviation of the {} seeds",
+        "several": "`plusx train {}`, {} seeds",
         "minutes": "min",
         "measured": "Measured with {threads} threads; plusx {plusx}, torch {torch}; {date}.",
     },
     "README.zh-CN.md": {
         "head": "| 命令 | 处理器 | 数值类型 | 轮数 | 测试准确率 | 加测试时多视图 | 训练时间 |",
         "mean": "{} 个种子的平均值 ± 标准差",
+        "several": "`plusx train {}`，{} 个种子",
         "minutes": "分钟",
         "measured": "测量环境：{threads} 线程；plusx {plusx}，torch {torch}；{date}。",
     },
@@ -67,7 +69,7 @@ def row(command: str, places: list[dict[str, Any]], runs: list[dict[str, Any]], 
 
 
 def table(words: dict[str, str], results: Path) -> str:
-    """The table of every published run, the default's first, each recipe's seeds together."""
+    """The table of published runs: the default's one by one and their mean, then a row a folder."""
     lines = [words["head"], "| --- | --- | --- | --- | --- | --- | --- |"]
     environments = []
     groups = sorted({path.parents[1] for path in results.glob("*/seed*/recipe.toml")})
@@ -76,6 +78,10 @@ def table(words: dict[str, str], results: Path) -> str:
         runs = [read(folder, "result.json") for folder in folders]
         places = [read(folder, "environment.json") for folder in folders]
         environments += places
+        if len(runs) > 1 and group.name != "fast":
+            command = words["several"].format(runs[0]["recipe"], len(runs))
+            lines.append(row(f"[{command}](docs/results/{group.name})", places, runs, words["minutes"]))
+            continue
         for folder, run, place in zip(folders, runs, places, strict=True):
             command = f"[`{place['command']}`](docs/results/{group.name}/{folder.name})"
             lines.append(row(command, [place], [run], words["minutes"]))
