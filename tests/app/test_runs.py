@@ -18,6 +18,7 @@ from starlette.datastructures import QueryParams
 
 from plusx.app.forms import FieldError
 from plusx.app.networks import Networks
+from plusx.app.numbers import percent
 from plusx.app.page import House
 from plusx.app.pages import training
 from plusx.app.pictures import Shelf
@@ -151,6 +152,7 @@ def test_a_run_stands_as_its_files_say(tmp_path: Path) -> None:
 def test_a_run_of_another_version_does_not_take_the_page_away(tmp_path: Path, key: str, value: Any) -> None:
     run = published(tmp_path)
     result = json.loads((run / "result.json").read_text())
+    accuracy = percent(result["test_accuracy"])
     del result[key]
     (run / "result.json").write_text(json.dumps(result if value == "absent" else result | {key: value}))
     line = json.loads((run / "metrics.jsonl").read_text().splitlines()[0])
@@ -163,7 +165,7 @@ def test_a_run_of_another_version_does_not_take_the_page_away(tmp_path: Path, ke
     for chosen in ("fast-seed0", "sound"):
         page = whole_page(training.PAGE, QueryParams(f"run={chosen}"), house(tmp_path), "en")
         assert "fast-seed0" in page
-        assert "93.3" in page
+        assert accuracy in page
 
 
 def test_another_process_of_a_remembered_number_is_left_alone(tmp_path: Path) -> None:

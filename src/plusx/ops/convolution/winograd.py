@@ -50,8 +50,8 @@ MOST_SUMS = 2**26
 """Sums of the kernel's gradient that threads keep at most; each has its own."""
 MIN_CONTIGUOUS_WEIGHTS = 32 * 32
 """C_in · C_out for contiguous pictures, which have to be rearranged first."""
-WIDE_UNITS = ("znver5",)
-"""Processors, by LLVM's names, whose float32 units are so wide that it is faster than bfloat16's own."""
+WIDE_UNITS = binding.get_host_cpu_name() in ("znver5",)
+"""Whether this processor, by LLVM's name, is one whose float32 units make it faster than bfloat16's own."""
 MIN_BFLOAT16_TILES, MIN_BFLOAT16_WORK, MIN_PART_ON_MAP = 512, 2**23, 0.8
 """Where there are fewer tiles or products, or less of the tiles lies on the map, PyTorch's is faster."""
 
@@ -97,7 +97,7 @@ def pays(x: Tensor, C_out: int, size: Sequence[int]) -> bool:
     channels_last = layout_of(x) == torch.channels_last
     if x.dtype == torch.bfloat16:
         return (
-            binding.get_host_cpu_name() in WIDE_UNITS
+            WIDE_UNITS
             and channels_last
             and weights >= MIN_WEIGHTS
             and tiles >= MIN_BFLOAT16_TILES
