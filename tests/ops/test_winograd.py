@@ -20,6 +20,14 @@ def _assert_close(mine: torch.Tensor, truth: torch.Tensor) -> None:
     assert (mine.double() - truth).abs().max() <= 1e-4 * max(1.0, truth.abs().max().item())
 
 
+def _sizes(data) -> tuple[int, int, int, int, int]:
+    """N, C_in, C_out, H and W of pictures and kernels that Winograd's loops take."""
+    N = data.draw(st.integers(1, 5), label="N")
+    C_in, C_out = (8 * data.draw(st.integers(1, 5), label=name) for name in ("eights in", "eights out"))
+    H, W = data.draw(st.integers(3, 14), label="H"), data.draw(st.integers(3, 14), label="W")
+    return N, C_in, C_out, H, W
+
+
 @pytest.fixture
 def three_threads():
     before = torch.get_num_threads()
@@ -31,9 +39,7 @@ def three_threads():
 @settings(max_examples=80, deadline=None)
 @given(data=st.data())
 def test_sums_and_weight_gradients_equal_torchs(data) -> None:
-    N = data.draw(st.integers(1, 5), label="N")
-    C_in, C_out = (8 * data.draw(st.integers(1, 5), label=name) for name in ("eights in", "eights out"))
-    H, W = data.draw(st.integers(3, 14), label="H"), data.draw(st.integers(3, 14), label="W")
+    N, C_in, C_out, H, W = _sizes(data)
     top, bottom, left, right = (data.draw(st.integers(0, 2), label="padding") for _ in range(4))
     layout = data.draw(st.sampled_from([torch.contiguous_format, torch.channels_last]))
     x = _random(N, C_in, H, W).contiguous(memory_format=layout)
@@ -54,9 +60,7 @@ def test_sums_and_weight_gradients_equal_torchs(data) -> None:
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_bfloat16_is_computed_in_float32_and_rounded_once(data) -> None:
-    N = data.draw(st.integers(1, 5), label="N")
-    C_in, C_out = (8 * data.draw(st.integers(1, 5), label=name) for name in ("eights in", "eights out"))
-    H, W = data.draw(st.integers(3, 14), label="H"), data.draw(st.integers(3, 14), label="W")
+    N, C_in, C_out, H, W = _sizes(data)
     layout = data.draw(st.sampled_from([torch.contiguous_format, torch.channels_last]))
     x, grad = (_random(N, C, H, W, seed=C).bfloat16().contiguous(memory_format=layout) for C in (C_in, C_out))
     weight = _random(C_out, C_in, 3, 3, seed=1).bfloat16()

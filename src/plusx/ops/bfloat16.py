@@ -10,17 +10,41 @@ from numba import types
 from numba.extending import intrinsic
 
 
+def _like(shape: Any, element: Any) -> Any:
+    """The LLVM type of as many elements as `shape` has: of one, or of a vector."""
+    return ir.VectorType(element, shape.count) if isinstance(shape, ir.VectorType) else element
+
+
+def _everywhere(kind: Any, number: int) -> Any:
+    return ir.Constant(kind, [number] * kind.count if isinstance(kind, ir.VectorType) else number)
+
+
+def widened(builder: Any, halves: Any) -> Any:
+    """Generate the float32 of a bfloat16's bits; of one, or of each in a vector."""
+    integer = _like(halves.type, ir.IntType(32))
+    bits = builder.shl(builder.zext(halves, integer), _everywhere(integer, 16))
+    return builder.bitcast(bits, _like(halves.type, ir.FloatType()))
+
+
+def rounded_to_even(builder: Any, numbers: Any) -> Any:
+    """Generate the bits of the nearest bfloat16, ties to even; of one float32, or of each in a vector."""
+    integer = _like(numbers.type, ir.IntType(32))
+    bits = builder.bitcast(numbers, integer)
+    sixteen = _everywhere(integer, 16)
+    odd = builder.and_(builder.lshr(bits, sixteen), _everywhere(integer, 1))
+    rounded = builder.add(bits, builder.add(odd, _everywhere(integer, 0x7FFF)))
+    is_nan = builder.fcmp_unordered("uno", numbers, numbers)
+    kept = builder.select(is_nan, _everywhere(integer, 0x7FC00000), rounded)
+    return builder.trunc(builder.lshr(kept, sixteen), _like(numbers.type, ir.IntType(16)))
+
+
 @intrinsic
 def wide(_: Any, x: Any) -> Any:
     """The number itself; of a bfloat16, given as uint16, the float32."""
     if isinstance(x, types.Float):
         return x(x), lambda context, builder, signature, args: args[0]
 
-    def widen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        bits = builder.shl(builder.zext(args[0], ir.IntType(32)), ir.Constant(ir.IntType(32), 16))
-        return builder.bitcast(bits, ir.FloatType())
-
-    return types.float32(types.uint16), widen
+    return types.float32(types.uint16), lambda context, builder, signature, args: widened(builder, args[0])
 
 
 @intrinsic
@@ -29,13 +53,7 @@ def narrow(_: Any, x: Any, like: Any) -> Any:
     if isinstance(like, types.Float):
         return like(like, like), lambda context, builder, signature, args: args[0]
 
-    def round_to_even(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        integer = ir.IntType(32)
-        bits = builder.bitcast(args[0], integer)
-        odd = builder.and_(builder.lshr(bits, ir.Constant(integer, 16)), ir.Constant(integer, 1))
-        rounded = builder.add(bits, builder.add(odd, ir.Constant(integer, 0x7FFF)))
-        is_nan = builder.fcmp_unordered("uno", args[0], args[0])
-        kept = builder.select(is_nan, ir.Constant(integer, 0x7FC00000), rounded)
-        return builder.trunc(builder.lshr(kept, ir.Constant(integer, 16)), ir.IntType(16))
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return rounded_to_even(builder, args[0])
 
-    return types.uint16(types.float32, types.uint16), round_to_even
+    return types.uint16(types.float32, types.uint16), generate

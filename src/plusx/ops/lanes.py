@@ -23,6 +23,7 @@ from numba.core import cgutils
 from numba.core.errors import TypingError
 from numba.extending import intrinsic, models, overload, register_model
 
+from plusx.ops.bfloat16 import rounded_to_even, widened
 from plusx.ops.parts import known
 
 EIGHT_LANES, SIXTEEN_LANES = known(8), known(16)
@@ -98,11 +99,9 @@ def load(_: Any, array: Any, index: Any, width: Any) -> Any:
         return builder.load(place, align=_FLOAT_BYTES)
 
     def generate_wide(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        halves, wholes = (ir.VectorType(ir.IntType(bits), lanes.width) for bits in (16, 32))
+        halves = ir.VectorType(ir.IntType(16), lanes.width)
         place = _places(halves, context, builder, signature.args[0], *args[:2])
-        bits = builder.zext(builder.load(place, align=_BFLOAT16_BYTES), wholes)
-        upper = builder.shl(bits, ir.Constant(wholes, [16] * lanes.width))
-        return builder.bitcast(upper, _vector(lanes.width))
+        return widened(builder, builder.load(place, align=_BFLOAT16_BYTES))
 
     is_wide = array.dtype == types.float32
     return lanes(array, types.intp, width), generate if is_wide else generate_wide
@@ -121,18 +120,9 @@ def store(_: Any, array: Any, index: Any, lanes: Any) -> Any:
         return context.get_dummy_value()
 
     def generate_narrow(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        halves, wholes = (ir.VectorType(ir.IntType(bits), lanes.width) for bits in (16, 32))
-
-        def all_of(number: int) -> Any:
-            return ir.Constant(wholes, [number] * lanes.width)
-
-        bits = builder.bitcast(args[2], wholes)
-        odd = builder.and_(builder.lshr(bits, all_of(16)), all_of(1))
-        rounded = builder.add(bits, builder.add(odd, all_of(0x7FFF)))
-        is_nan = builder.fcmp_unordered("uno", args[2], args[2])
-        kept = builder.select(is_nan, all_of(0x7FC00000), rounded)
-        place = _places(halves, context, builder, signature.args[0], *args[:2])
-        builder.store(builder.trunc(builder.lshr(kept, all_of(16)), halves), place, align=_BFLOAT16_BYTES)
+        halves = rounded_to_even(builder, args[2])
+        place = _places(halves.type, context, builder, signature.args[0], *args[:2])
+        builder.store(halves, place, align=_BFLOAT16_BYTES)
         return context.get_dummy_value()
 
     is_wide = array.dtype == types.float32

@@ -50,7 +50,7 @@ MOST_SUMS = 2**26
 """Sums of the kernel's gradient that threads keep at most; each has its own."""
 MIN_CONTIGUOUS_WEIGHTS = 32 * 32
 """C_in · C_out for contiguous pictures, which have to be rearranged first."""
-WIDE_UNITS = binding.get_host_cpu_name() in ("znver5",)
+WIDE_UNITS = binding.get_host_cpu_name() == "znver5"
 """Whether this processor, by LLVM's name, is one whose float32 units make it faster than bfloat16's own."""
 MIN_BFLOAT16_TILES, MIN_BFLOAT16_WORK, MIN_PART_ON_MAP = 512, 2**23, 0.8
 """Where there are fewer tiles or products, or less of the tiles lies on the map, PyTorch's is faster."""
