@@ -118,7 +118,7 @@ def draw_steps(result: dict[str, Any]) -> bytes:
     colours = dict(zip(ways, LIGHT.series, strict=False))
     panels = {
         network: [
-            Bar(row["way"], row["images_per_second"], _rate(row), colours[row["way"]])
+            Bar(row["way"], _rate(row), [(row["images_per_second"], colours[row["way"]])])
             for row in rows
             if row["network"] == network
         ]

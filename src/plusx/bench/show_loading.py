@@ -32,9 +32,8 @@ def draw_loading(result: dict[str, Any]) -> bytes:
         f"{network}, {_size(rows[0])} pixels": [
             Bar(
                 row["way"],
-                _rate(row),
                 f"{_rate(row):,.0f}",
-                LIGHT.train if row["way"] == TRAINING else LIGHT.test,
+                [(_rate(row), LIGHT.train if row["way"] == TRAINING else LIGHT.test)],
             )
             for row in rows
         ]

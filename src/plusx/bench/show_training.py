@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from rich.console import Group
 from rich.table import Table
 
+from plusx.bench.bars import Bar, draw_bars
 from plusx.bench.growth import Line
 from plusx.bench.show import mebibytes, steps_table
 from plusx.report.style import LIGHT, WIDTH, applied, padded, to_png
@@ -88,36 +89,14 @@ def time_to_table(found: dict[str, Any]) -> Table:
 
 def draw_breakdown(result: dict[str, Any]) -> bytes:
     """A panel for each network and in it a bar for each way: its seconds, in parts by kind of operation."""
-    rows = result["rows"]
-    kinds = list(rows[0]["breakdown"])
-    panels = {
-        network: [row for row in rows if row["network"] == network]
-        for network in dict.fromkeys(row["network"] for row in rows)
-    }
-    colours = (*LIGHT.series[: len(kinds) - 1], LIGHT.muted)
-    with applied(LIGHT):
-        ratios = [0.6 + 0.24 * len(bars) for bars in panels.values()]
-        figure = Figure(figsize=(WIDTH, 0.8 + sum(ratios)), layout=padded())
-        places = figure.subplots(len(panels), 1, squeeze=False, height_ratios=ratios)[:, 0]
-        for (network, bars), place in zip(panels.items(), places, strict=True):
-            names = [row["way"] for row in bars]
-            ends = [0.0] * len(bars)
-            for kind, colour in zip(kinds, colours, strict=True):
-                widths = [row["breakdown"][kind] for row in bars]
-                drawn = place.barh(names, widths, left=ends, color=colour, edgecolor=LIGHT.paper, label=kind)
-                ends = [end + width for end, width in zip(ends, widths, strict=True)]
-            place.bar_label(drawn, [f"{end:.3g} s" for end in ends], padding=3, fontsize=8)
-            place.invert_yaxis()
-            pictures, size = bars[0]["pictures"], bars[0]["size"]
-            title = f"{network}, a step of {pictures:,} pictures of {size}×{size}"
-            place.set_title(title, loc="left", color=LIGHT.muted, fontsize=10)
-            place.tick_params(axis="y", labelsize=8)
-            place.grid(visible=False)
-            place.set_xticks([])
-            place.margins(x=0.12)
-        handles, labels = places[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper left", ncols=3, fontsize=8, frameon=False)
-        return to_png(figure)
+    kinds = list(result["rows"][0]["breakdown"])
+    colours = dict(zip(kinds, (*LIGHT.series[: len(kinds) - 1], LIGHT.muted), strict=True))
+    panels: dict[str, list[Bar]] = {}
+    for row in result["rows"]:
+        parts = [(seconds, colours[kind]) for kind, seconds in row["breakdown"].items()]
+        title = f"{row['network']}, a step of {row['pictures']:,} pictures of {row['size']}×{row['size']}"
+        panels.setdefault(title, []).append(Bar(row["way"], f"{row['seconds'][0]:.3g} s", parts))
+    return draw_bars(panels, "seconds, forward and backward", legend=colours)
 
 
 def draw_growth(growth: dict[str, Kind]) -> bytes:
