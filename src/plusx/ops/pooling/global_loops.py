@@ -9,30 +9,36 @@ import numpy as np
 from plusx.ops.bfloat16 import narrow, wide
 from plusx.ops.compiling import compiled, inlined, reordering
 from plusx.ops.parts import in_parts
-from plusx.ops.pooling.larger import keep_larger
+from plusx.ops.pooling.larger import keep_largest, larger
 
 BLOCK = 256  # so many pixels of a plane are turned over, or added up, at a time
 PLANE_BLOCK = 4096  # the same, where the compiler makes vectors of sums
 
 
 @inlined
-def _keep_largest(pixels, first, best, won):
-    """Compare pixels (count, C), which are number `first` and on, with the best so far."""
-    for p in range(len(pixels)):
-        keep_larger(pixels[p], np.int32(first + p), best, won)
+def _compare(pixel, place, best, won, new_best, new_won):
+    """Write the larger numbers to another array than the best so far: see `keep_largest`."""
+    for k in range(len(pixel)):
+        new_best[k], new_won[k] = larger(wide(pixel[k]), place, best[k], won[k])
 
 
 @compiled
 def _max_forward(part, x, C, lowest, y, winner):
     """Keep the running maximum of all channels; `winner` is the number of the pixel that holds it."""
     _, first, end = part
-    best, pixels = np.full(C, lowest), x.shape[1] // C
+    best, other, pixels = np.full(C, lowest), np.full(C, lowest), x.shape[1] // C
+    won, won_other = np.empty(C, np.int32), np.empty(C, np.int32)
     for n in range(first, end):
+        picture = x[n].reshape(pixels, C)
         best[:] = lowest
-        winner[n] = 0
-        _keep_largest(x[n].reshape(pixels, C), 0, best, winner[n])
+        won[:] = 0
+        for p in range(0, pixels, 2):
+            q = min(p + 1, pixels - 1)  # the last pixel may come twice
+            _compare(picture[p], np.int32(p), best, won, other, won_other)
+            _compare(picture[q], np.int32(q), other, won_other, best, won)
         for k in range(C):
             y[n, k] = narrow(best[k], y[n, k])
+            winner[n, k] = won[k]
 
 
 @compiled
@@ -43,16 +49,12 @@ def max_forward(count, *arguments):
 
 @compiled
 def _max_backward(part, grad, C, winner, dx):
-    """Write each pixel once: its channels' gradients where it is their winner, zeros elsewhere."""
+    """Empty the picture, then write each channel's gradient to its winner."""
     _, first, end = part
-    zero = dx.dtype.type(0)
     for n in range(first, end):
-        pixels, slopes, won = dx[n].reshape(dx.shape[1] // C, C), grad[n], winner[n]
-        for p in range(len(pixels)):
-            pixel, place = pixels[p], np.int32(p)
-            for k in range(C):
-                slope, holder = slopes[k], won[k]  # both are read before one is chosen: that makes vectors
-                pixel[k] = slope if holder == place else zero
+        dx[n] = 0
+        for k in range(C):
+            dx[n, np.uintp(winner[n, k] * C + k)] = grad[n, k]
 
 
 @compiled
@@ -68,7 +70,7 @@ def _plane_max_forward(part, x, lowest, y, winner):
     pixels = x.shape[1]
     together = 32 if pixels < 128 else 16  # 16 KiB of float32 at most: `turned` stays in the nearest cache
     best, won = np.full(together, lowest), np.zeros(together, np.int32)
-    turned = np.full((BLOCK, together), lowest)
+    turned = np.full(BLOCK * together, lowest)
     for n in range(first, end, together):
         planes = x[n : min(n + together, end)]
         best[:] = lowest
@@ -78,8 +80,11 @@ def _plane_max_forward(part, x, lowest, y, winner):
             for k in range(len(planes)):
                 plane = planes[k, begin : begin + count]
                 for p in range(count):
-                    turned[np.uintp(p), np.uintp(k)] = wide(plane[p])
-            _keep_largest(turned[:count], begin, best, won)
+                    turned[np.uintp(p * together + k)] = wide(plane[p])
+            for p in range(0, count, 3):
+                q, r = min(p + 1, count - 1), min(p + 2, count - 1)
+                starts, places = (p * together, q * together, r * together), (begin + p, begin + q, begin + r)
+                keep_largest(turned, starts, places, best, won)
         for k in range(len(planes)):
             y[n + k] = narrow(best[k], y[n + k])
             winner[n + k] = won[k]

@@ -5,7 +5,7 @@ import numpy as np
 from plusx.ops.bfloat16 import narrow, wide
 from plusx.ops.compiling import compiled
 from plusx.ops.parts import in_parts
-from plusx.ops.pooling.larger import keep_larger, larger
+from plusx.ops.pooling.larger import keep_largest, larger
 from plusx.ops.pooling.planes import take_apart
 
 
@@ -13,6 +13,7 @@ from plusx.ops.pooling.planes import take_apart
 def _forward(part, x, planes, first_taps, lowest, y, winner):
     _, first, end = part
     _, windows, shifts, step, together, room = planes
+    last = len(shifts) - 1
     field, best, won = (
         np.full(room, lowest),
         np.full(together * step, lowest),
@@ -25,8 +26,9 @@ def _forward(part, x, planes, first_taps, lowest, y, winner):
         for g in range(count):
             for k in range(len(windows)):
                 won[np.uintp(windows[k] + g * step)] = first_taps[k]
-        for tap in range(len(shifts)):
-            keep_larger(field[shifts[tap] :], np.int32(tap), best, won)
+        for a in range(0, len(shifts), 3):
+            b, c = min(a + 1, last), min(a + 2, last)
+            keep_largest(field, (shifts[a], shifts[b], shifts[c]), (a, b, c), best, won)
         for g in range(count):
             for k in range(len(windows)):
                 at = np.uintp(windows[k] + g * step)
