@@ -6,7 +6,18 @@ import torch
 from numba.core.errors import TypingError
 
 from plusx.ops.compiling import compiled
-from plusx.ops.lanes import EIGHT_LANES, SIXTEEN_LANES, broadcast, load, noughts, plus_product, store
+from plusx.ops.lanes import (
+    EIGHT_LANES,
+    SIXTEEN_LANES,
+    broadcast,
+    choose,
+    load,
+    noughts,
+    plus_product,
+    spread,
+    store,
+    turned,
+)
 from plusx.ops.parts import Known
 
 HALF = np.float32(0.5)
@@ -35,6 +46,53 @@ def test_operators_equal_numpys(shape: tuple[int, ...], width: Known) -> None:
 
 
 @compiled
+def _answer(x, y, number, out, whole, width):
+    a, b = load(x, 0, width), load(y, 0, width)
+    store(out, 0, choose(a > b, a, b))
+    store(out, len(width), choose((a != a) | (b != b), number, a / b))
+    store(whole, 0, spread(number, width))
+
+
+@pytest.mark.parametrize("width", [EIGHT_LANES, SIXTEEN_LANES])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", [np.uint8, np.int32])
+def test_answers_choose_between_numbers(width: Known, dtype, kind) -> None:
+    generator, n = np.random.default_rng(0), len(width)
+    x, y = (generator.integers(1, 4, n).astype(dtype) for _ in range(2))
+    x[1] = y[2] = np.nan
+    out, whole = np.zeros(2 * n, dtype), np.zeros(n + 1, kind)
+    _answer(x, y, dtype(7), out, whole, width)
+    np.testing.assert_array_equal(out[:n], np.where(x > y, x, y))
+    np.testing.assert_array_equal(out[n:], np.where(np.isnan(x) | np.isnan(y), 7, x / y))
+    assert whole.tolist() == [7] * n + [0]
+
+
+@compiled
+def _turn(x, out):
+    rows = (
+        load(x, 0, EIGHT_LANES),
+        load(x, 8, EIGHT_LANES),
+        load(x, 16, EIGHT_LANES),
+        load(x, 24, EIGHT_LANES),
+        load(x, 32, EIGHT_LANES),
+        load(x, 40, EIGHT_LANES),
+        load(x, 48, EIGHT_LANES),
+        load(x, 56, EIGHT_LANES),
+    )
+    columns = turned(rows)
+    for k in range(8):
+        store(out, 8 * k, columns[k])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_square_is_turned_over(dtype) -> None:
+    x = np.arange(64, dtype=dtype).reshape(8, 8)
+    out = np.zeros_like(x)
+    _turn(x, out)
+    np.testing.assert_array_equal(out, x.T)
+
+
+@compiled
 def _copy(x, out, width):
     store(out, 0, load(x, 0, width))
 
@@ -56,13 +114,18 @@ def test_bfloat16_is_widened_and_rounded_as_torch_does(width: Known) -> None:
         assert (wholes[n:] == 7).all()
 
 
-@pytest.mark.parametrize("x", [np.zeros(8), np.zeros(16, np.float32)[::2], np.zeros(8, np.int16)])
+@pytest.mark.parametrize("x", [np.zeros(16, np.float32)[::2], np.zeros(8, np.int16), np.zeros(8, np.float16)])
 def test_other_arrays_are_refused(x) -> None:
     out = np.zeros(8, np.float32)
-    with pytest.raises(TypingError, match="float32 arrays without gaps"):
+    with pytest.raises(TypingError, match="without gaps"):
         _copy(x, out, EIGHT_LANES)
-    with pytest.raises(TypingError, match="float32 arrays without gaps"):
+    with pytest.raises(TypingError, match="without gaps"):
         _copy(out, x, EIGHT_LANES)
+
+
+def test_no_number_loses_digits_unasked() -> None:
+    with pytest.raises(TypingError, match="without gaps"):
+        _copy(np.zeros(8), np.zeros(8, np.float32), EIGHT_LANES)
 
 
 def test_nothing_is_written_to_what_is_for_reading_only() -> None:

@@ -40,8 +40,8 @@ def rounded_to_even(builder: Any, numbers: Any) -> Any:
 
 @intrinsic
 def wide(_: Any, x: Any) -> Any:
-    """The number itself; of a bfloat16, given as uint16, the float32."""
-    if isinstance(x, types.Float):
+    """The number itself, or numbers side by side; of a bfloat16, given as uint16, the float32."""
+    if not isinstance(x, types.Integer):
         return x(x), lambda context, builder, signature, args: args[0]
 
     return types.float32(types.uint16), lambda context, builder, signature, args: widened(builder, args[0])
@@ -49,9 +49,15 @@ def wide(_: Any, x: Any) -> Any:
 
 @intrinsic
 def narrow(_: Any, x: Any, like: Any) -> Any:
-    """x in the type of `like`: where that is uint16, the nearest bfloat16, ties to even."""
+    """x in the type of `like`: of uint16 the nearest bfloat16, ties to even; of other whole ones that."""
     if isinstance(like, types.Float):
         return like(like, like), lambda context, builder, signature, args: args[0]
+    if like != types.uint16:
+
+        def generate_whole(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return builder.fptoui(args[0], ir.IntType(like.bitwidth))
+
+        return like(x, like), generate_whole
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return rounded_to_even(builder, args[0])

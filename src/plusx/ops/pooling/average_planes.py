@@ -6,33 +6,46 @@ Every sum is taken in float32 at least and rounded once. `n` (H_out·W_out,) say
 import numpy as np
 
 from plusx.ops.bfloat16 import narrow, wide
-from plusx.ops.compiling import compiled, inlined
+from plusx.ops.compiling import compiled
+from plusx.ops.lanes import EIGHT_LANES, broadcast, load, spread, store
 from plusx.ops.parts import in_parts
-from plusx.ops.pooling.planes import take_apart
-
-
-@inlined
-def _add(terms, total):
-    for t in range(len(total)):
-        total[t] += terms[t]
+from plusx.ops.pooling.reach import UNROLLED, taps_inside
+from plusx.ops.pooling.squares import ROOM, turn, turn_back
 
 
 @compiled
-def _forward(part, x, planes, n, y):
-    """Take the planes apart; each tap of all windows together is one long row to add."""
-    _, begin, end = part
-    _, windows, shifts, step, together, room = planes
-    field, total = np.zeros(room, n.dtype), np.empty(together * step, n.dtype)
-    for first in range(begin, end, together):
-        count = min(together, end - first)
-        take_apart(x[first : first + count], planes, field)
-        total[:] = 0
-        for tap in range(len(shifts)):
-            _add(field[shifts[tap] :], total)
-        for g in range(count):
-            for k in range(len(windows)):
-                mean = total[np.uintp(windows[k] + g * step)] / n[k]
-                y[first + g, k] = narrow(mean, y[first + g, k])
+def _forward(part, x, size, geometry, K, n, y):
+    """Turn eight planes over, some rows at a time, and add the window of each up in a lane."""
+    _, first, end = part
+    K_h, K_w = len(K[0]), len(K[1])
+    (H, W), (s_h, s_w), (start_h, start_w), _, (H_out, W_out) = size, *geometry
+    up, low = taps_inside(H, K_h, s_h, start_h, 1, H_out)
+    left, right = taps_inside(W, K_w, s_w, start_w, 1, W_out)
+    together = max(1, min(H_out, (ROOM // W - K_h) // s_h + 1))
+    block = np.zeros(8 * W * min(H, (together - 1) * s_h + K_h), n.dtype)
+    means = np.zeros(8 * W_out * together, n.dtype)
+    nought = n.dtype.type(0)
+    for plane in range(first, end, 8):
+        for begin in range(0, H_out, together):
+            behind = min(begin + together, H_out)
+            top = max(0, begin * s_h - start_h)
+            bottom = min(H, (behind - 1) * s_h - start_h + K_h)
+            turn(x, plane, end - 1, top * W, (bottom - top) * W, block)
+            for p in range(begin, behind):
+                for q in range(W_out):
+                    corner = (p * s_h - start_h - top) * W + q * s_w - start_w
+                    total = spread(nought, EIGHT_LANES)
+                    if K_h * K_w <= UNROLLED and low[p] - up[p] == K_h and right[q] - left[q] == K_w:
+                        for i in range(K_h):
+                            for j in range(K_w):
+                                total = total + load(block, 8 * (corner + i * W + j), EIGHT_LANES)
+                    else:
+                        for i in range(up[p], low[p]):
+                            for j in range(left[q], right[q]):
+                                total = total + load(block, 8 * (corner + i * W + j), EIGHT_LANES)
+                    mean = total / broadcast(n, p * W_out + q, EIGHT_LANES)
+                    store(means, 8 * ((p - begin) * W_out + q), mean)
+            turn_back(means, y, plane, end - 1, begin * W_out, (behind - begin) * W_out)
 
 
 @compiled
@@ -42,23 +55,41 @@ def forward(count, *arguments):
 
 
 @compiled
-def _backward(part, grad, planes, n, dx):
-    """The same way back: spread the shares tap by tap, then put the planes together."""
-    _, begin, end = part
-    pixels, windows, shifts, step, together, room = planes
-    field, share = np.empty(room, n.dtype), np.zeros(together * step, n.dtype)
-    for first in range(begin, end, together):
-        count = min(together, end - first)
-        for g in range(count):
-            for k in range(len(windows)):
-                share[np.uintp(windows[k] + g * step)] = wide(grad[first + g, k]) / n[k]
-        field[:] = 0
-        for tap in range(len(shifts)):
-            _add(share, field[shifts[tap] : shifts[tap] + len(share)])
-        for g in range(count):
-            for k in range(len(pixels)):
-                total = field[np.uintp(pixels[k] + g * step)]
-                dx[first + g, k] = narrow(total, dx[first + g, k])
+def _backward(part, grad, size, geometry, K, n, dx):
+    """Turn eight gradients over; for some rows of pixels at a time, each window adds its share to its own."""
+    _, first, end = part
+    K_h, K_w = len(K[0]), len(K[1])
+    (H, W), (s_h, s_w), (start_h, start_w), _, (H_out, W_out) = size, *geometry
+    up, low = taps_inside(H, K_h, s_h, start_h, 1, H_out)
+    left, right = taps_inside(W, K_w, s_w, start_w, 1, W_out)
+    together = max(1, min(H, ROOM // W))
+    pixels = np.zeros(8 * W * together, n.dtype)
+    gradients = np.zeros(8 * W_out * min(H_out, (together + K_h - 2) // s_h + 1), n.dtype)
+    for plane in range(first, end, 8):
+        for begin in range(0, H, together):
+            behind = min(begin + together, H)
+            top = max(0, (begin + start_h - K_h) // s_h + 1)
+            bottom = max(top, min(H_out, (behind - 1 + start_h) // s_h + 1))
+            turn(grad, plane, end - 1, top * W_out, (bottom - top) * W_out, gradients)
+            pixels[:] = 0
+            for p in range(top, bottom):
+                row = p * s_h - start_h - begin
+                from_tap, to_tap = max(up[p], -row), min(low[p], behind - begin - row)
+                for q in range(W_out):
+                    corner, window = row * W + q * s_w - start_w, p * W_out + q
+                    whole = load(gradients, 8 * (window - top * W_out), EIGHT_LANES)
+                    share = whole / broadcast(n, window, EIGHT_LANES)
+                    if K_h * K_w <= UNROLLED and to_tap - from_tap == K_h and right[q] - left[q] == K_w:
+                        for i in range(K_h):
+                            for j in range(K_w):
+                                at = 8 * (corner + i * W + j)
+                                store(pixels, at, load(pixels, at, EIGHT_LANES) + share)
+                    else:
+                        for i in range(from_tap, to_tap):
+                            for j in range(left[q], right[q]):
+                                at = 8 * (corner + i * W + j)
+                                store(pixels, at, load(pixels, at, EIGHT_LANES) + share)
+            turn_back(pixels, dx, plane, end - 1, begin * W, (behind - begin) * W)
 
 
 @compiled

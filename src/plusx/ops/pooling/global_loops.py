@@ -8,10 +8,12 @@ import numpy as np
 
 from plusx.ops.bfloat16 import narrow, wide
 from plusx.ops.compiling import compiled, inlined, reordering
+from plusx.ops.lanes import EIGHT_LANES, load, spread, store
 from plusx.ops.parts import in_parts
-from plusx.ops.pooling.larger import keep_largest, larger
+from plusx.ops.pooling.larger import larger
+from plusx.ops.pooling.squares import ROOM, turn
 
-BLOCK = 256  # so many pixels of a plane are turned over, or added up, at a time
+BLOCK = 256  # so many pixels of a plane are added up at a time
 PLANE_BLOCK = 4096  # the same, where the compiler makes vectors of sums
 
 
@@ -65,29 +67,29 @@ def max_backward(count, *arguments):
 
 @compiled
 def _plane_max_forward(part, x, lowest, y, winner):
-    """Turn some planes over, so that their pixels lie like channels, and keep the running maximum of each."""
+    """Turn eight planes over, some pixels at a time, and keep the running maximum of each in a lane."""
     _, first, end = part
     pixels = x.shape[1]
-    together = 32 if pixels < 128 else 16  # 16 KiB of float32 at most: `turned` stays in the nearest cache
-    best, won = np.full(together, lowest), np.zeros(together, np.int32)
-    turned = np.full(BLOCK * together, lowest)
-    for n in range(first, end, together):
-        planes = x[n : min(n + together, end)]
-        best[:] = lowest
-        won[:] = 0
-        for begin in range(0, pixels, BLOCK):
-            count = min(BLOCK, pixels - begin)
-            for k in range(len(planes)):
-                plane = planes[k, begin : begin + count]
-                for p in range(count):
-                    turned[np.uintp(p * together + k)] = wide(plane[p])
-            for p in range(0, count, 3):
-                q, r = min(p + 1, count - 1), min(p + 2, count - 1)
-                starts, places = (p * together, q * together, r * together), (begin + p, begin + q, begin + r)
-                keep_largest(turned, starts, places, best, won)
-        for k in range(len(planes)):
-            y[n + k] = narrow(best[k], y[n + k])
-            winner[n + k] = won[k]
+    block = np.full(8 * min(pixels, ROOM), lowest)
+    best, won = np.full(8, lowest), np.full(8, lowest)
+    largest, places = np.full(8, lowest), np.zeros(8, np.int32)
+    number = block.dtype.type
+    for n in range(first, end, 8):
+        largest[:] = lowest
+        places[:] = 0
+        for begin in range(0, pixels, ROOM):
+            count = min(ROOM, pixels - begin)
+            turn(x, n, end - 1, begin, count, block)
+            value, holder = load(block, 0, EIGHT_LANES), spread(number(0), EIGHT_LANES)
+            for p in range(1, count):
+                value, holder = larger(load(block, 8 * p, EIGHT_LANES), number(p), value, holder)
+            store(best, 0, value)
+            store(won, 0, holder)
+            for k in range(8):
+                largest[k], places[k] = larger(best[k], np.int32(begin + won[k]), largest[k], places[k])
+        for k in range(min(8, end - n)):
+            y[n + k] = narrow(largest[k], y[n + k])
+            winner[n + k] = places[k]
 
 
 @compiled

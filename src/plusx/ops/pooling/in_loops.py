@@ -1,6 +1,5 @@
 """Pooling on the processor: the compiled loops, shared among its cores."""
 
-import functools
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,11 @@ from plusx.ops import loops
 from plusx.ops.loops import layout_of
 from plusx.ops.parts import Known, known, parts
 from plusx.ops.pooling import average_loops, average_planes, maximum_loops, maximum_planes
-from plusx.ops.pooling.planes import WIDE_ROW, WIDE_ROW_ON_AVX2, in_wide_tiles, lay_out
-from plusx.ops.pooling.windows import PoolGeometry, first_tap
+from plusx.ops.pooling.windows import PoolGeometry
+from plusx.ops.shape import Pair
+
+WIDE_ROW, WIDE_ROW_ON_AVX2 = 8, 24
+"""Windows in a row from which those that tile a plane are better read from where they are."""
 
 
 def max_forward(x: Tensor, geometry: PoolGeometry, y: Tensor, winner: Tensor) -> None:
@@ -23,11 +25,18 @@ def max_forward(x: Tensor, geometry: PoolGeometry, y: Tensor, winner: Tensor) ->
     count = parts(pictures)
     if layout == torch.channels_last:
         maximum_loops.forward(count, pictures, x.shape[1], size, geometry[1:], K, best, won)
-    elif in_wide_tiles(size, geometry, _least_row(pictures)):
+    elif _in_wide_tiles(size, geometry, _least_row(pictures)):
         maximum_planes.forward_tiled(count, pictures, size[1], K, best, won)
     else:
-        first_taps, lowest = _first_taps(geometry, won.dtype.type), loops.widened(x, -torch.inf)
-        maximum_planes.forward(count, pictures, lay_out(size, geometry), first_taps, lowest, best, won)
+        lowest = loops.widened(x, -torch.inf)
+        maximum_planes.forward(count, pictures, size, geometry[1:], K, lowest, best, won)
+
+
+def _in_wide_tiles(size: Pair, geometry: PoolGeometry, least: int = WIDE_ROW) -> bool:
+    """Return whether windows cover the plane side by side, each pixel in one, `least` or more in a row."""
+    K, s, start, d, out = geometry
+    covers = all(windows * k == length for windows, k, length in zip(out, K, size, strict=True))
+    return covers and s == K and start == (0, 0) and d == (1, 1) and out[1] >= least
 
 
 def _least_row(pictures: NDArray[Any]) -> int:
@@ -37,13 +46,6 @@ def _least_row(pictures: NDArray[Any]) -> int:
     """
     on_avx2 = pictures.dtype != np.uint16 and torch.backends.cpu.get_cpu_capability() == "AVX2"
     return WIDE_ROW_ON_AVX2 if on_avx2 else WIDE_ROW
-
-
-@functools.lru_cache(maxsize=16)  # as many numbers as the output has, each
-def _first_taps(
-    geometry: PoolGeometry, taps: type[np.unsignedinteger[Any]]
-) -> NDArray[np.unsignedinteger[Any]]:
-    return first_tap(geometry).flatten().numpy().astype(taps)
 
 
 def _known(geometry: PoolGeometry) -> tuple[Known, Known]:
@@ -57,7 +59,7 @@ def max_backward(grad: Tensor, winner: Tensor, geometry: PoolGeometry, dx: Tenso
     count = parts(pixels)
     if layout == torch.channels_last:
         maximum_loops.backward(count, gradients, grad.shape[1], size, geometry[1:], K, won, pixels)
-    elif in_wide_tiles(size, geometry):
+    elif _in_wide_tiles(size, geometry):
         maximum_planes.backward_tiled(count, gradients, size[1], K, won, pixels)
     else:
         maximum_planes.backward(count, gradients, size[1], geometry[1:], K, won, pixels)
@@ -70,10 +72,10 @@ def average_forward(x: Tensor, n: Tensor, geometry: PoolGeometry, y: Tensor) -> 
     count = parts(pictures)
     if layout == torch.channels_last:
         average_loops.forward(count, pictures, x.shape[1], size, geometry[1:], K, counts, means)
-    elif in_wide_tiles(size, geometry):
+    elif _in_wide_tiles(size, geometry):
         average_planes.forward_tiled(count, pictures, size[1], K, counts[0], means)
     else:
-        average_planes.forward(count, pictures, lay_out(size, geometry), counts, means)
+        average_planes.forward(count, pictures, size, geometry[1:], K, counts, means)
 
 
 def average_backward(grad: Tensor, n: Tensor, geometry: PoolGeometry, dx: Tensor) -> None:
@@ -83,7 +85,7 @@ def average_backward(grad: Tensor, n: Tensor, geometry: PoolGeometry, dx: Tensor
     count, counts = parts(pixels), n.flatten().numpy()
     if layout == torch.channels_last:
         average_loops.backward(count, gradients, grad.shape[1], size, geometry[1:], K, counts, pixels)
-    elif in_wide_tiles(size, geometry):
+    elif _in_wide_tiles(size, geometry):
         average_planes.backward_tiled(count, gradients, size[1], K, counts[0], pixels)
     else:
-        average_planes.backward(count, gradients, lay_out(size, geometry), counts, pixels)
+        average_planes.backward(count, gradients, size, geometry[1:], K, counts, pixels)

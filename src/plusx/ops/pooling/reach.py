@@ -1,4 +1,4 @@
-"""Which windows of a pooling reach a pixel, and up to what size a window is written out tap by tap."""
+"""Which windows of a pooling reach a pixel, which of their taps lie inside, and which are written out."""
 
 from typing import Any
 
@@ -22,3 +22,14 @@ def windows_over(length: int, K: int, s: int, start: int, d: int, out: int) -> A
                 windows[pixel, count[pixel]], taps[pixel, count[pixel]] = p, i
                 count[pixel] += 1
     return count, windows, taps
+
+
+@compiled
+def taps_inside(length: int, K: int, s: int, start: int, d: int, out: int) -> Any:
+    """For each window of an axis: its first tap that lies inside, and the one behind its last."""
+    first, end = np.zeros(out, np.int64), np.zeros(out, np.int64)
+    for p in range(out):
+        begin = p * s - start
+        first[p] = max(0, -(begin // d))
+        end[p] = min(K, (length - 1 - begin) // d + 1)
+    return first, end
