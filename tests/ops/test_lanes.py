@@ -9,12 +9,12 @@ from plusx.ops.compiling import compiled
 from plusx.ops.lanes import (
     EIGHT_LANES,
     SIXTEEN_LANES,
+    alike,
     broadcast,
     choose,
     load,
     noughts,
     plus_product,
-    spread,
     store,
     turned,
 )
@@ -50,7 +50,7 @@ def _answer(x, y, number, out, whole, width):
     a, b = load(x, 0, width), load(y, 0, width)
     store(out, 0, choose(a > b, a, b))
     store(out, len(width), choose((a != a) | (b != b), number, a / b))
-    store(whole, 0, spread(number, width))
+    store(whole, 0, alike(a, number))
 
 
 @pytest.mark.parametrize("width", [EIGHT_LANES, SIXTEEN_LANES])

@@ -98,12 +98,13 @@ def noughts(_: Any, width: Any) -> Any:
 
 
 @intrinsic
-def spread(_: Any, number: Any, width: Any) -> Any:
-    """One float32 or float64, so many times."""
-    lanes = _lanes(width, number)
-    return lanes(number, width), lambda context, builder, signature, args: _spread(
-        builder, args[0], lanes.width
-    )
+def alike(_: Any, lanes: Any, number: Any) -> Any:
+    """One number, whole or real, in each of such lanes."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _spread(builder, context.cast(builder, args[1], number, lanes.element), lanes.width)
+
+    return lanes(lanes, number), generate
 
 
 @intrinsic
@@ -127,7 +128,7 @@ def load(_: Any, array: Any, index: Any, width: Any) -> Any:
 @intrinsic
 def store(_: Any, array: Any, index: Any, lanes: Any) -> Any:
     """Write them into an array: of uint16 the nearest bfloat16, ties to even; of other whole ones those."""
-    _check(array, lanes.element, types.uint16, *_WHOLE)
+    _check(array, lanes.element, *_WHOLE, *([types.uint16] if lanes.element == types.float32 else []))
     if not array.mutable:
         raise TypingError("lanes can't be written to an array that is for reading only")
 
@@ -174,7 +175,9 @@ def choose(_: Any, answers: Any, a: Any, b: Any) -> Any:
     """a where the answer is yes, else b; a may be one number for all lanes. Or one number of two."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        yes = args[1] if a == b else _spread(builder, args[1], b.width)
+        yes = args[1]
+        if a != b:
+            yes = _spread(builder, context.cast(builder, yes, a, b.element), b.width)
         return builder.select(args[0], yes, args[2])
 
     return b(answers, a, b), generate

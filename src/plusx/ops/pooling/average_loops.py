@@ -1,31 +1,16 @@
-"""The loops of average pooling over channels-last pictures, as `plusx.ops.pooling.maximum_loops`.
+"""The loops of average pooling over channels-last pictures of eight channels and more.
 
-Every sum is taken in float32 at least and rounded once. `n` (H_out·W_out,) says by how much each is divided.
+They are as those in `plusx.ops.pooling.maximum_loops`. Every sum is taken in float32 at least and rounded
+once. `n` (H_out·W_out,) says by how much each is divided.
 """
 
 import numpy as np
 
 from plusx.ops.bfloat16 import narrow, wide
 from plusx.ops.compiling import compiled, inlined
+from plusx.ops.lanes import EIGHT_LANES, alike, broadcast, load, store
 from plusx.ops.parts import in_parts
-from plusx.ops.pooling.reach import UNROLLED, windows_over
-
-
-@inlined
-def _whole(x, picture, begin, down, right, C, K_h, K_w, n, y, at):
-    for k in range(C):
-        total = n - n
-        for i in range(K_h):
-            for j in range(K_w):
-                total += wide(x[picture, np.uintp(begin + i * down + j * right + k)])
-        place = np.uintp(at + k)
-        y[picture, place] = narrow(total / n, y[picture, place])
-
-
-@inlined
-def _add_two(a, b, total):
-    for k in range(len(total)):
-        total[k] += wide(a[k]) + wide(b[k])
+from plusx.ops.pooling.reach import UNROLLED, taps_inside, windows_over
 
 
 @inlined
@@ -48,35 +33,40 @@ def _add_shares(grad_a, grad_b, n_a, n_b, total):
 
 
 @compiled
+def take_means(x, at, C, W, top, geometry, K, inside, rows, n, y, to):
+    """Write the means of some rows of windows over channels-last pixels, eight channels at a time.
+
+    The pixels begin at `at` with row `top` of the picture, the means at `to` with the first of the rows.
+    """
+    K_h, K_w = len(K[0]), len(K[1])
+    (s_h, s_w), (start_h, start_w), _, (_, W_out) = geometry
+    up, low, left, right = inside
+    for p in range(rows[0], rows[1]):
+        for q in range(W_out):
+            corner = at + ((p * s_h - start_h - top) * W + q * s_w - start_w) * C
+            mean, divisor = to + ((p - rows[0]) * W_out + q) * C, broadcast(n, p * W_out + q, EIGHT_LANES)
+            whole = K_h * K_w <= UNROLLED and low[p] - up[p] == K_h and right[q] - left[q] == K_w
+            for first in range(0, C, 8):
+                k = min(first, C - 8)  # the last ones may come twice
+                total = alike(divisor, 0)
+                if whole:  # the compiler writes the taps out
+                    for i in range(K_h):
+                        for j in range(K_w):
+                            total = total + load(x, corner + (i * W + j) * C + k, EIGHT_LANES)
+                else:
+                    for i in range(up[p], low[p]):
+                        for j in range(left[q], right[q]):
+                            total = total + load(x, corner + (i * W + j) * C + k, EIGHT_LANES)
+                store(y, mean + k, total / divisor)
+
+
+@compiled
 def _forward(part, x, C, size, geometry, K, n, y):
     _, begin, end = part
-    K_h, K_w = len(K[0]), len(K[1])
-    (H, W), (s_h, s_w), (start_h, start_w), _, (H_out, W_out) = size, *geometry
-    total, nothing = np.empty(C, n.dtype), np.zeros(C, x.dtype)
-    places = np.zeros(K_h * K_w + 1, np.int64)
+    inside, rows = taps_inside(size, geometry, K), (0, geometry[3][0])
     for picture in range(begin, end):
-        for p in range(H_out):
-            for q in range(W_out):
-                top, left, window = p * s_h - start_h, q * s_w - start_w, p * W_out + q
-                fits = top >= 0 and top + K_h <= H and left >= 0 and left + K_w <= W
-                if K_h * K_w <= UNROLLED and fits:
-                    corner = (top * W + left) * C
-                    _whole(x, picture, corner, W * C, C, C, K_h, K_w, n[window], y, window * C)
-                    continue
-                found = 0
-                for row in range(max(0, top), min(H, top + K_h)):
-                    for column in range(max(0, left), min(W, left + K_w)):
-                        places[found] = (row * W + column) * C
-                        found += 1
-                total[:] = 0
-                for m in range(0, found, 2):
-                    first, second = places[m], places[m + 1]
-                    a = x[picture, first : first + C]
-                    b = x[picture, second : second + C] if m + 1 < found else nothing
-                    _add_two(a, b, total)
-                out = y[picture, window * C : (window + 1) * C]
-                for k in range(C):
-                    out[k] = narrow(total[k] / n[window], out[k])
+        at, to = picture * x.shape[1], picture * y.shape[1]
+        take_means(x, at, C, size[1], 0, geometry, K, inside, rows, n, y, to)
 
 
 @compiled

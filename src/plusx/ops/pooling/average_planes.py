@@ -7,45 +7,29 @@ import numpy as np
 
 from plusx.ops.bfloat16 import narrow, wide
 from plusx.ops.compiling import compiled
-from plusx.ops.lanes import EIGHT_LANES, broadcast, load, spread, store
+from plusx.ops.lanes import EIGHT_LANES, broadcast, load, store
 from plusx.ops.parts import in_parts
+from plusx.ops.pooling.average_loops import take_means
 from plusx.ops.pooling.reach import UNROLLED, taps_inside
 from plusx.ops.pooling.squares import ROOM, turn, turn_back
 
 
 @compiled
 def _forward(part, x, size, geometry, K, n, y):
-    """Turn eight planes over, some rows at a time, and add the window of each up in a lane."""
+    """Turn eight planes over, some rows at a time: they are a picture of eight channels then."""
     _, first, end = part
-    K_h, K_w = len(K[0]), len(K[1])
-    (H, W), (s_h, s_w), (start_h, start_w), _, (H_out, W_out) = size, *geometry
-    up, low = taps_inside(H, K_h, s_h, start_h, 1, H_out)
-    left, right = taps_inside(W, K_w, s_w, start_w, 1, W_out)
-    together = max(1, min(H_out, (ROOM // W - K_h) // s_h + 1))
-    block = np.zeros(8 * W * min(H, (together - 1) * s_h + K_h), n.dtype)
+    (H, W), s_h, start_h, (H_out, W_out) = size, geometry[0][0], geometry[1][0], geometry[3]
+    span, inside = len(K[0]), taps_inside(size, geometry, K)
+    together = max(1, min(H_out, (ROOM // W - span) // s_h + 1))
+    block = np.zeros(8 * W * min(H, (together - 1) * s_h + span), n.dtype)
     means = np.zeros(8 * W_out * together, n.dtype)
-    nought = n.dtype.type(0)
     for plane in range(first, end, 8):
         for begin in range(0, H_out, together):
-            behind = min(begin + together, H_out)
-            top = max(0, begin * s_h - start_h)
-            bottom = min(H, (behind - 1) * s_h - start_h + K_h)
+            rows = begin, min(begin + together, H_out)
+            top, bottom = max(0, begin * s_h - start_h), min(H, (rows[1] - 1) * s_h - start_h + span)
             turn(x, plane, end - 1, top * W, (bottom - top) * W, block)
-            for p in range(begin, behind):
-                for q in range(W_out):
-                    corner = (p * s_h - start_h - top) * W + q * s_w - start_w
-                    total = spread(nought, EIGHT_LANES)
-                    if K_h * K_w <= UNROLLED and low[p] - up[p] == K_h and right[q] - left[q] == K_w:
-                        for i in range(K_h):
-                            for j in range(K_w):
-                                total = total + load(block, 8 * (corner + i * W + j), EIGHT_LANES)
-                    else:
-                        for i in range(up[p], low[p]):
-                            for j in range(left[q], right[q]):
-                                total = total + load(block, 8 * (corner + i * W + j), EIGHT_LANES)
-                    mean = total / broadcast(n, p * W_out + q, EIGHT_LANES)
-                    store(means, 8 * ((p - begin) * W_out + q), mean)
-            turn_back(means, y, plane, end - 1, begin * W_out, (behind - begin) * W_out)
+            take_means(block, 0, 8, W, top, geometry, K, inside, rows, n, means, 0)
+            turn_back(means, y, plane, end - 1, begin * W_out, (rows[1] - begin) * W_out)
 
 
 @compiled
@@ -60,8 +44,7 @@ def _backward(part, grad, size, geometry, K, n, dx):
     _, first, end = part
     K_h, K_w = len(K[0]), len(K[1])
     (H, W), (s_h, s_w), (start_h, start_w), _, (H_out, W_out) = size, *geometry
-    up, low = taps_inside(H, K_h, s_h, start_h, 1, H_out)
-    left, right = taps_inside(W, K_w, s_w, start_w, 1, W_out)
+    up, low, left, right = taps_inside(size, geometry, K)
     together = max(1, min(H, ROOM // W))
     pixels = np.zeros(8 * W * together, n.dtype)
     gradients = np.zeros(8 * W_out * min(H_out, (together + K_h - 2) // s_h + 1), n.dtype)

@@ -8,7 +8,7 @@ import numpy as np
 
 from plusx.ops.bfloat16 import narrow, wide
 from plusx.ops.compiling import compiled, inlined, reordering
-from plusx.ops.lanes import EIGHT_LANES, load, spread, store
+from plusx.ops.lanes import EIGHT_LANES, alike, load, store
 from plusx.ops.parts import in_parts
 from plusx.ops.pooling.larger import larger
 from plusx.ops.pooling.squares import ROOM, turn
@@ -73,16 +73,15 @@ def _plane_max_forward(part, x, lowest, y, winner):
     block = np.full(8 * min(pixels, ROOM), lowest)
     best, won = np.full(8, lowest), np.full(8, lowest)
     largest, places = np.full(8, lowest), np.zeros(8, np.int32)
-    number = block.dtype.type
     for n in range(first, end, 8):
         largest[:] = lowest
         places[:] = 0
         for begin in range(0, pixels, ROOM):
             count = min(ROOM, pixels - begin)
             turn(x, n, end - 1, begin, count, block)
-            value, holder = load(block, 0, EIGHT_LANES), spread(number(0), EIGHT_LANES)
+            value, holder = load(block, 0, EIGHT_LANES), alike(load(block, 0, EIGHT_LANES), 0)
             for p in range(1, count):
-                value, holder = larger(load(block, 8 * p, EIGHT_LANES), number(p), value, holder)
+                value, holder = larger(load(block, 8 * p, EIGHT_LANES), p, value, holder)
             store(best, 0, value)
             store(won, 0, holder)
             for k in range(8):

@@ -18,6 +18,19 @@ WIDE_ROW, WIDE_ROW_ON_AVX2 = 8, 24
 """Windows in a row from which those that tile a plane are better read from where they are."""
 
 
+FEWEST_CHANNELS = 8
+"""Channels that are computed side by side, where they come last."""
+
+
+def suits(x: Tensor) -> bool:
+    """Whether there are loops for these pictures.
+
+    >>> suits(torch.zeros(1, 3, 4, 4)), suits(torch.zeros(1, 3, 4, 4).to(memory_format=torch.channels_last))
+    (True, False)
+    """
+    return loops.suits(x) and (x.shape[1] >= FEWEST_CHANNELS or layout_of(x) != torch.channels_last)
+
+
 def max_forward(x: Tensor, geometry: PoolGeometry, y: Tensor, winner: Tensor) -> None:
     """Fill y and winner (N, C, H_out, W_out), laid out as x."""
     size, layout, K = (x.shape[2], x.shape[3]), layout_of(x), _known(geometry)

@@ -1,46 +1,23 @@
-"""The loops of maximum pooling over channels-last pictures, compiled for each size of window.
+"""The loops of maximum pooling over channels-last pictures of eight channels and more.
 
-With K = (K_h, K_w) `known` to the compiler, a window of up to 16 taps that lies inside the picture is a fixed
-row of comparisons: the running maximum and its holder stay in registers, for eight or sixteen channels at a
-time. Backward, each pixel collects from the windows that reach it and is written once.
+They are compiled for each size of window: with K = (K_h, K_w) `known` to the compiler, a window of up to 16
+taps that lies inside the picture is a fixed row of comparisons. The running maximum and its holder stay in
+registers, for eight channels at a time. Backward, each pixel collects from the windows that reach it and is
+written once.
 
-Arrays are the tensors' own memory: x (N, H·W·C) and y, winner (N, H_out·W_out·C); `geometry` is
-without its K. The type of winner is wide enough for K_h · K_w: the taps, and the number that stands for none.
-Contiguous pictures have loops of their own, `plusx.ops.pooling.maximum_planes`.
+Arrays are the tensors' own memory: x (N, H·W·C) and y, winner (N, H_out·W_out·C); `geometry` is without its
+K. The type of winner is wide enough for K_h · K_w: the taps, and the number that stands for none. Contiguous
+pictures have loops of their own, `plusx.ops.pooling.maximum_planes`.
 """
 
 import numpy as np
 
 from plusx.ops.bfloat16 import narrow, wide
 from plusx.ops.compiling import compiled, inlined
+from plusx.ops.lanes import EIGHT_LANES, alike, load, store
 from plusx.ops.parts import in_parts
 from plusx.ops.pooling.larger import larger
-from plusx.ops.pooling.reach import UNROLLED, windows_over
-
-
-@inlined
-def _whole(x, n, begin, down, right, C, K_h, K_w, y, winner, at):
-    for k in range(C):
-        largest, holder = x[n, np.uintp(begin + k)], np.int32(0)
-        for i in range(K_h):
-            for j in range(K_w):
-                new = x[n, np.uintp(begin + i * down + j * right + k)]
-                largest, holder = larger(new, np.int32(i * K_w + j), largest, holder)
-        y[n, np.uintp(at + k)] = largest
-        winner[n, np.uintp(at + k)] = holder
-
-
-@inlined
-def _keep_larger_of_two(a, b, tap_a, tap_b, best, won):
-    for k in range(len(best)):
-        best[k], won[k] = larger(b[k], tap_b, a[k], tap_a)
-
-
-@inlined
-def _keep_larger_of_three(a, b, tap_a, tap_b, best, won):
-    for k in range(len(best)):
-        value, holder = larger(a[k], tap_a, best[k], won[k])
-        best[k], won[k] = larger(b[k], tap_b, value, holder)
+from plusx.ops.pooling.reach import UNROLLED, taps_inside, windows_over
 
 
 @inlined
@@ -75,34 +52,47 @@ def _add_two(grad, won, at_a, at_b, tap_a, tap_b, dx):
 
 
 @compiled
-def _forward(part, x, C, size, geometry, K, y, winner):
-    _, first, end = part
+def take_maxima(x, at, C, W, top, geometry, K, inside, rows, y, winner, to):
+    """Write the maxima of some rows of windows over channels-last pixels, eight channels at a time.
+
+    The pixels begin at `at` with row `top` of the picture, the maxima at `to` with the first of the rows.
+    """
     K_h, K_w = len(K[0]), len(K[1])
-    (H, W), (s_h, s_w), (start_h, start_w), (d_h, d_w), (H_out, W_out) = size, *geometry
-    places, tap = np.empty(K_h * K_w, np.int64), np.empty(K_h * K_w, winner.dtype)
-    for n in range(first, end):
-        for p in range(H_out):
-            for q in range(W_out):
-                top, left, at = p * s_h - start_h, q * s_w - start_w, (p * W_out + q) * C
-                fits = top >= 0 and top + (K_h - 1) * d_h < H and left >= 0 and left + (K_w - 1) * d_w < W
-                if K_h * K_w <= UNROLLED and fits:
-                    _whole(x, n, (top * W + left) * C, d_h * W * C, d_w * C, C, K_h, K_w, y, winner, at)
-                    continue
-                best, won = y[n, at : at + C], winner[n, at : at + C]
-                found = 0
-                for i in range(K_h):
-                    for j in range(K_w):
-                        row, column = top + i * d_h, left + j * d_w
-                        if 0 <= row < H and 0 <= column < W:
-                            places[found], tap[found] = (row * W + column) * C, i * K_w + j
-                            found += 1
-                for m in range(0, found, 2):
-                    other = min(m + 1, found - 1)  # the last one may meet itself
-                    a, b = x[n, places[m] : places[m] + C], x[n, places[other] : places[other] + C]
-                    if m == 0:
-                        _keep_larger_of_two(a, b, tap[m], tap[other], best, won)
-                    else:
-                        _keep_larger_of_three(a, b, tap[m], tap[other], best, won)
+    (s_h, s_w), (start_h, start_w), (d_h, d_w), (_, W_out) = geometry
+    up, low, left, right = inside
+    for p in range(rows[0], rows[1]):
+        for q in range(W_out):
+            corner = at + ((p * s_h - start_h - top) * W + q * s_w - start_w) * C
+            maximum, down, aside = to + ((p - rows[0]) * W_out + q) * C, d_h * W * C, d_w * C
+            whole = K_h * K_w <= UNROLLED and low[p] - up[p] == K_h and right[q] - left[q] == K_w
+            for first in range(0, C, 8):
+                k = corner + min(first, C - 8)  # the last ones may come twice
+                if whole:  # the compiler writes the taps out
+                    value = load(x, k, EIGHT_LANES)
+                    holder = alike(value, 0)
+                    for i in range(K_h):
+                        for j in range(K_w):
+                            new = load(x, k + i * down + j * aside, EIGHT_LANES)
+                            value, holder = larger(new, i * K_w + j, value, holder)
+                else:
+                    i, j = up[p], left[q]
+                    value = load(x, k + i * down + j * aside, EIGHT_LANES)
+                    holder = alike(value, i * K_w + j)
+                    for i in range(up[p], low[p]):
+                        for j in range(left[q], right[q]):
+                            new = load(x, k + i * down + j * aside, EIGHT_LANES)
+                            value, holder = larger(new, i * K_w + j, value, holder)
+                store(y, maximum + k - corner, value)
+                store(winner, maximum + k - corner, holder)
+
+
+@compiled
+def _forward(part, x, C, size, geometry, K, y, winner):
+    _, begin, end = part
+    inside, rows = taps_inside(size, geometry, K), (0, geometry[3][0])
+    for n in range(begin, end):
+        at, to = n * x.shape[1], n * y.shape[1]
+        take_maxima(x, at, C, size[1], 0, geometry, K, inside, rows, y, winner, to)
 
 
 @compiled

@@ -4,55 +4,30 @@ import numpy as np
 
 from plusx.ops.bfloat16 import narrow, wide
 from plusx.ops.compiling import compiled
-from plusx.ops.lanes import EIGHT_LANES, load, spread, store
 from plusx.ops.parts import in_parts
 from plusx.ops.pooling.larger import larger
-from plusx.ops.pooling.reach import UNROLLED, taps_inside
+from plusx.ops.pooling.maximum_loops import take_maxima
+from plusx.ops.pooling.reach import taps_inside
 from plusx.ops.pooling.squares import ROOM, turn, turn_back
 
 
 @compiled
 def _forward(part, x, size, geometry, K, lowest, y, winner):
-    """Turn eight planes over, some rows at a time, and keep the maximum of each in a lane, tap by tap."""
+    """Turn eight planes over, some rows at a time: they are a picture of eight channels then."""
     _, first, end = part
-    K_h, K_w = len(K[0]), len(K[1])
-    (H, W), (s_h, s_w), (start_h, start_w), (d_h, d_w), (H_out, W_out) = size, *geometry
-    up, low = taps_inside(H, K_h, s_h, start_h, d_h, H_out)
-    left, right = taps_inside(W, K_w, s_w, start_w, d_w, W_out)
-    span = (K_h - 1) * d_h + 1
+    (H, W), s_h, start_h, (H_out, W_out) = size, geometry[0][0], geometry[1][0], geometry[3]
+    span, inside = (len(K[0]) - 1) * geometry[2][0] + 1, taps_inside(size, geometry, K)
     together = max(1, min(H_out, (ROOM // W - span) // s_h + 1))
     block = np.full(8 * W * min(H, (together - 1) * s_h + span), lowest)
     best, won = np.full(8 * W_out * together, lowest), np.full(8 * W_out * together, lowest)
-    number = block.dtype.type
     for n in range(first, end, 8):
         for begin in range(0, H_out, together):
-            behind = min(begin + together, H_out)
-            top = max(0, begin * s_h - start_h)
-            bottom = min(H, (behind - 1) * s_h - start_h + span)
+            rows = begin, min(begin + together, H_out)
+            top, bottom = max(0, begin * s_h - start_h), min(H, (rows[1] - 1) * s_h - start_h + span)
             turn(x, n, end - 1, top * W, (bottom - top) * W, block)
-            for p in range(begin, behind):
-                for q in range(W_out):
-                    corner = (p * s_h - start_h - top) * W + q * s_w - start_w
-                    if K_h * K_w <= UNROLLED and low[p] - up[p] == K_h and right[q] - left[q] == K_w:
-                        value, holder = load(block, 8 * corner, EIGHT_LANES), spread(number(0), EIGHT_LANES)
-                        for i in range(K_h):
-                            for j in range(K_w):
-                                new = load(block, 8 * (corner + i * d_h * W + j * d_w), EIGHT_LANES)
-                                value, holder = larger(new, number(i * K_w + j), value, holder)
-                    else:
-                        i, j = up[p], left[q]
-                        value = load(block, 8 * (corner + i * d_h * W + j * d_w), EIGHT_LANES)
-                        holder = spread(number(i * K_w + j), EIGHT_LANES)
-                        for i in range(up[p], low[p]):
-                            for j in range(left[q], right[q]):
-                                new = load(block, 8 * (corner + i * d_h * W + j * d_w), EIGHT_LANES)
-                                value, holder = larger(new, number(i * K_w + j), value, holder)
-                    at = 8 * ((p - begin) * W_out + q)
-                    store(best, at, value)
-                    store(won, at, holder)
-            place, windows = begin * W_out, (behind - begin) * W_out
-            turn_back(best, y, n, end - 1, place, windows)
-            turn_back(won, winner, n, end - 1, place, windows)
+            take_maxima(block, 0, 8, W, top, geometry, K, inside, rows, best, won, 0)
+            turn_back(best, y, n, end - 1, begin * W_out, (rows[1] - begin) * W_out)
+            turn_back(won, winner, n, end - 1, begin * W_out, (rows[1] - begin) * W_out)
 
 
 @compiled

@@ -14,6 +14,7 @@ from plusx.ops import gpu, loops, reference
 from plusx.ops.engines import resolve
 from plusx.ops.lesson_layout import each_picture
 from plusx.ops.loops import layout_of
+from plusx.ops.pooling import in_loops
 from plusx.ops.pooling.average import AveragePool
 from plusx.ops.pooling.global_pool import GlobalAveragePool, GlobalMaxPool
 from plusx.ops.pooling.maximum import MaxPool
@@ -184,7 +185,7 @@ def _pays(x: Tensor, geometry: PoolGeometry) -> bool:
     K = geometry.K
     if K[0] * K[1] > UNROLLED:
         return False  # the compiler unrolls smaller windows: the running maximum stays in registers
-    return loops.suits(x) or (gpu.suits(x) and (gpu.kernels_preferred() or x.numel() >= LARGE))
+    return in_loops.suits(x) or (gpu.suits(x) and (gpu.kernels_preferred() or x.numel() >= LARGE))
 
 
 def _strange_to_torch(x: Tensor, geometry: PoolGeometry, sides: Edges) -> bool:

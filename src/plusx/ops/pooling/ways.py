@@ -4,7 +4,7 @@ from types import ModuleType
 
 from torch import Tensor
 
-from plusx.ops import gpu, loops
+from plusx.ops import gpu
 from plusx.ops.pooling import by_taps, in_loops
 from plusx.ops.pooling.windows import PoolGeometry
 
@@ -25,4 +25,4 @@ def way_for(x: Tensor, geometry: PoolGeometry) -> ModuleType:
         return on_gpu
     # A window whose taps lie further apart than the picture is large may miss it with all of them.
     within = all(d <= size for d, size in zip(geometry.dilation, x.shape[2:], strict=True))
-    return in_loops if within and loops.suits(x) else by_taps
+    return in_loops if within and in_loops.suits(x) else by_taps
