@@ -73,11 +73,11 @@ from plusx import nn, ops
 from plusx.ops.parts import _FUNCTIONS
 ours = type(_FUNCTIONS["plusx_start"]).__name__ == "CFunctionType"
 assert ours == (sys.argv[1] == "our own threads")
-x = torch.randn(7, 5, 6, 6).to(memory_format=torch.channels_last).requires_grad_()
+x = torch.randn(7, 9, 6, 6).to(memory_format=torch.channels_last).requires_grad_()
 y = x.detach().clone().requires_grad_()
 with ops.engine("handmade"):
     ops.max_pool2d(x, 2).square().sum().backward()
-    nn.BatchNorm2d(5)(x.detach(), activation="relu")
+    nn.BatchNorm2d(9)(x.detach(), activation="relu")
 torch.nn.functional.max_pool2d(y, 2).square().sum().backward()
 assert torch.equal(x.grad, y.grad)
 """

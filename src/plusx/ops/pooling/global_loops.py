@@ -19,7 +19,7 @@ PLANE_BLOCK = 4096  # the same, where the compiler makes vectors of sums
 
 @inlined
 def _compare(pixel, place, best, won, new_best, new_won):
-    """Write the larger numbers to another array than the best so far: see `keep_largest`."""
+    """Write the larger numbers to another array than the best so far: see `larger`."""
     for k in range(len(pixel)):
         new_best[k], new_won[k] = larger(wide(pixel[k]), place, best[k], won[k])
 
