@@ -8,7 +8,7 @@ import numpy as np
 
 from plusx.ops.bfloat16 import narrow, wide
 from plusx.ops.compiling import compiled, inlined
-from plusx.ops.lanes import EIGHT_LANES, alike, broadcast, load, store
+from plusx.ops.lanes import alike, broadcast, load, store
 from plusx.ops.parts import in_parts
 from plusx.ops.pooling.reach import UNROLLED, taps_inside, windows_over
 
@@ -33,8 +33,8 @@ def _add_shares(grad_a, grad_b, n_a, n_b, total):
 
 
 @compiled
-def take_means(x, at, C, W, top, geometry, K, inside, rows, n, y, to):
-    """Write the means of some rows of windows over channels-last pixels, eight channels at a time.
+def take_means(x, at, C, lanes, W, top, geometry, K, inside, rows, n, y, to):
+    """Write the means of some rows of windows over channels-last pixels, a vector of channels at a time.
 
     The pixels begin at `at` with row `top` of the picture, the means at `to` with the first of the rows.
     """
@@ -44,29 +44,29 @@ def take_means(x, at, C, W, top, geometry, K, inside, rows, n, y, to):
     for p in range(rows[0], rows[1]):
         for q in range(W_out):
             corner = at + ((p * s_h - start_h - top) * W + q * s_w - start_w) * C
-            mean, divisor = to + ((p - rows[0]) * W_out + q) * C, broadcast(n, p * W_out + q, EIGHT_LANES)
+            mean, divisor = to + ((p - rows[0]) * W_out + q) * C, broadcast(n, p * W_out + q, lanes)
             whole = K_h * K_w <= UNROLLED and low[p] - up[p] == K_h and right[q] - left[q] == K_w
-            for first in range(0, C, 8):
-                k = min(first, C - 8)  # the last ones may come twice
+            for first in range(0, C, len(lanes)):
+                k = min(first, C - len(lanes))  # the last ones may come twice
                 total = alike(divisor, 0)
                 if whole:  # the compiler writes the taps out
                     for i in range(K_h):
                         for j in range(K_w):
-                            total = total + load(x, corner + (i * W + j) * C + k, EIGHT_LANES)
+                            total = total + load(x, corner + (i * W + j) * C + k, lanes)
                 else:
                     for i in range(up[p], low[p]):
                         for j in range(left[q], right[q]):
-                            total = total + load(x, corner + (i * W + j) * C + k, EIGHT_LANES)
+                            total = total + load(x, corner + (i * W + j) * C + k, lanes)
                 store(y, mean + k, total / divisor)
 
 
 @compiled
-def _forward(part, x, C, size, geometry, K, n, y):
+def _forward(part, x, C, lanes, size, geometry, K, n, y):
     _, begin, end = part
     inside, rows = taps_inside(size, geometry, K), (0, geometry[3][0])
     for picture in range(begin, end):
         at, to = picture * x.shape[1], picture * y.shape[1]
-        take_means(x, at, C, size[1], 0, geometry, K, inside, rows, n, y, to)
+        take_means(x, at, C, lanes, size[1], 0, geometry, K, inside, rows, n, y, to)
 
 
 @compiled

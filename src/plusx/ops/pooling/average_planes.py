@@ -28,7 +28,7 @@ def _forward(part, x, size, geometry, K, n, y):
             rows = begin, min(begin + together, H_out)
             top, bottom = max(0, begin * s_h - start_h), min(H, (rows[1] - 1) * s_h - start_h + span)
             turn(x, plane, end - 1, top * W, (bottom - top) * W, block)
-            take_means(block, 0, 8, W, top, geometry, K, inside, rows, n, means, 0)
+            take_means(block, 0, 8, EIGHT_LANES, W, top, geometry, K, inside, rows, n, means, 0)
             turn_back(means, y, plane, end - 1, begin * W_out, (rows[1] - begin) * W_out)
 
 

@@ -51,12 +51,16 @@ def max_forward(count, *arguments):
 
 @compiled
 def _max_backward(part, grad, C, winner, dx):
-    """Empty the picture, then write each channel's gradient to its winner."""
+    """Write each pixel once: its channels' gradients where it is their winner, zeros elsewhere."""
     _, first, end = part
+    zero = dx.dtype.type(0)
     for n in range(first, end):
-        dx[n] = 0
-        for k in range(C):
-            dx[n, np.uintp(winner[n, k] * C + k)] = grad[n, k]
+        pixels, slopes, won = dx[n].reshape(dx.shape[1] // C, C), grad[n], winner[n]
+        for p in range(len(pixels)):
+            pixel, place = pixels[p], np.int32(p)
+            for k in range(C):
+                slope, holder = slopes[k], won[k]  # both are read before one is chosen: that makes vectors
+                pixel[k] = slope if holder == place else zero
 
 
 @compiled

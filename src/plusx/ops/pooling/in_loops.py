@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from plusx.ops import loops
+from plusx.ops.lanes import EIGHT_LANES, MOST_LANES
 from plusx.ops.loops import layout_of
 from plusx.ops.parts import Known, known, parts
 from plusx.ops.pooling import average_loops, average_planes, maximum_loops, maximum_planes
@@ -18,17 +19,13 @@ WIDE_ROW, WIDE_ROW_ON_AVX2 = 8, 24
 """Windows in a row from which those that tile a plane are better read from where they are."""
 
 
-FEWEST_CHANNELS = 8
-"""Channels that are computed side by side, where they come last."""
-
-
 def suits(x: Tensor) -> bool:
     """Whether there are loops for these pictures.
 
     >>> suits(torch.zeros(1, 3, 4, 4)), suits(torch.zeros(1, 3, 4, 4).to(memory_format=torch.channels_last))
     (True, False)
     """
-    return loops.suits(x) and (x.shape[1] >= FEWEST_CHANNELS or layout_of(x) != torch.channels_last)
+    return loops.suits(x) and (x.shape[1] >= len(EIGHT_LANES) or layout_of(x) != torch.channels_last)
 
 
 def max_forward(x: Tensor, geometry: PoolGeometry, y: Tensor, winner: Tensor) -> None:
@@ -37,7 +34,8 @@ def max_forward(x: Tensor, geometry: PoolGeometry, y: Tensor, winner: Tensor) ->
     pictures, best, won = (loops.as_pictures(t, layout) for t in (x, y, winner))
     count = parts(pictures)
     if layout == torch.channels_last:
-        maximum_loops.forward(count, pictures, x.shape[1], size, geometry[1:], K, best, won)
+        C = x.shape[1]
+        maximum_loops.forward(count, pictures, C, _lanes(C), size, geometry[1:], K, best, won)
     elif _in_wide_tiles(size, geometry, _least_row(pictures)):
         maximum_planes.forward_tiled(count, pictures, size[1], K, best, won)
     else:
@@ -59,6 +57,11 @@ def _least_row(pictures: NDArray[Any]) -> int:
     """
     on_avx2 = pictures.dtype != np.uint16 and torch.backends.cpu.get_cpu_capability() == "AVX2"
     return WIDE_ROW_ON_AVX2 if on_avx2 else WIDE_ROW
+
+
+def _lanes(C: int) -> Known:
+    """How many channels side by side are computed at a time."""
+    return MOST_LANES if len(MOST_LANES) <= C else EIGHT_LANES
 
 
 def _known(geometry: PoolGeometry) -> tuple[Known, Known]:
@@ -84,7 +87,8 @@ def average_forward(x: Tensor, n: Tensor, geometry: PoolGeometry, y: Tensor) -> 
     pictures, means, counts = loops.as_pictures(x, layout), loops.as_pictures(y, layout), n.flatten().numpy()
     count = parts(pictures)
     if layout == torch.channels_last:
-        average_loops.forward(count, pictures, x.shape[1], size, geometry[1:], K, counts, means)
+        C = x.shape[1]
+        average_loops.forward(count, pictures, C, _lanes(C), size, geometry[1:], K, counts, means)
     elif _in_wide_tiles(size, geometry):
         average_planes.forward_tiled(count, pictures, size[1], K, counts[0], means)
     else:

@@ -2,8 +2,8 @@
 
 They are compiled for each size of window: with K = (K_h, K_w) `known` to the compiler, a window of up to 16
 taps that lies inside the picture is a fixed row of comparisons. The running maximum and its holder stay in
-registers, for eight channels at a time. Backward, each pixel collects from the windows that reach it and is
-written once.
+registers, for eight or sixteen channels at a time. Backward, each pixel collects from the windows that reach
+it and is written once.
 
 Arrays are the tensors' own memory: x (N, H·W·C) and y, winner (N, H_out·W_out·C); `geometry` is without its
 K. The type of winner is wide enough for K_h · K_w: the taps, and the number that stands for none. Contiguous
@@ -14,7 +14,7 @@ import numpy as np
 
 from plusx.ops.bfloat16 import narrow, wide
 from plusx.ops.compiling import compiled, inlined
-from plusx.ops.lanes import EIGHT_LANES, alike, load, store
+from plusx.ops.lanes import alike, load, store
 from plusx.ops.parts import in_parts
 from plusx.ops.pooling.larger import larger
 from plusx.ops.pooling.reach import UNROLLED, taps_inside, windows_over
@@ -52,8 +52,8 @@ def _add_two(grad, won, at_a, at_b, tap_a, tap_b, dx):
 
 
 @compiled
-def take_maxima(x, at, C, W, top, geometry, K, inside, rows, y, winner, to):
-    """Write the maxima of some rows of windows over channels-last pixels, eight channels at a time.
+def take_maxima(x, at, C, lanes, W, top, geometry, K, inside, rows, y, winner, to):
+    """Write the maxima of some rows of windows over channels-last pixels, a vector of channels at a time.
 
     The pixels begin at `at` with row `top` of the picture, the maxima at `to` with the first of the rows.
     """
@@ -65,34 +65,34 @@ def take_maxima(x, at, C, W, top, geometry, K, inside, rows, y, winner, to):
             corner = at + ((p * s_h - start_h - top) * W + q * s_w - start_w) * C
             maximum, down, aside = to + ((p - rows[0]) * W_out + q) * C, d_h * W * C, d_w * C
             whole = K_h * K_w <= UNROLLED and low[p] - up[p] == K_h and right[q] - left[q] == K_w
-            for first in range(0, C, 8):
-                k = corner + min(first, C - 8)  # the last ones may come twice
+            for first in range(0, C, len(lanes)):
+                k = corner + min(first, C - len(lanes))  # the last ones may come twice
                 if whole:  # the compiler writes the taps out
-                    value = load(x, k, EIGHT_LANES)
+                    value = load(x, k, lanes)
                     holder = alike(value, 0)
                     for i in range(K_h):
                         for j in range(K_w):
-                            new = load(x, k + i * down + j * aside, EIGHT_LANES)
+                            new = load(x, k + i * down + j * aside, lanes)
                             value, holder = larger(new, i * K_w + j, value, holder)
                 else:
                     i, j = up[p], left[q]
-                    value = load(x, k + i * down + j * aside, EIGHT_LANES)
+                    value = load(x, k + i * down + j * aside, lanes)
                     holder = alike(value, i * K_w + j)
                     for i in range(up[p], low[p]):
                         for j in range(left[q], right[q]):
-                            new = load(x, k + i * down + j * aside, EIGHT_LANES)
+                            new = load(x, k + i * down + j * aside, lanes)
                             value, holder = larger(new, i * K_w + j, value, holder)
                 store(y, maximum + k - corner, value)
                 store(winner, maximum + k - corner, holder)
 
 
 @compiled
-def _forward(part, x, C, size, geometry, K, y, winner):
+def _forward(part, x, C, lanes, size, geometry, K, y, winner):
     _, begin, end = part
     inside, rows = taps_inside(size, geometry, K), (0, geometry[3][0])
     for n in range(begin, end):
         at, to = n * x.shape[1], n * y.shape[1]
-        take_maxima(x, at, C, size[1], 0, geometry, K, inside, rows, y, winner, to)
+        take_maxima(x, at, C, lanes, size[1], 0, geometry, K, inside, rows, y, winner, to)
 
 
 @compiled

@@ -4,6 +4,7 @@ import numpy as np
 
 from plusx.ops.bfloat16 import narrow, wide
 from plusx.ops.compiling import compiled
+from plusx.ops.lanes import EIGHT_LANES
 from plusx.ops.parts import in_parts
 from plusx.ops.pooling.larger import larger
 from plusx.ops.pooling.maximum_loops import take_maxima
@@ -25,7 +26,7 @@ def _forward(part, x, size, geometry, K, lowest, y, winner):
             rows = begin, min(begin + together, H_out)
             top, bottom = max(0, begin * s_h - start_h), min(H, (rows[1] - 1) * s_h - start_h + span)
             turn(x, n, end - 1, top * W, (bottom - top) * W, block)
-            take_maxima(block, 0, 8, W, top, geometry, K, inside, rows, best, won, 0)
+            take_maxima(block, 0, 8, EIGHT_LANES, W, top, geometry, K, inside, rows, best, won, 0)
             turn_back(best, y, n, end - 1, begin * W_out, (rows[1] - begin) * W_out)
             turn_back(won, winner, n, end - 1, begin * W_out, (rows[1] - begin) * W_out)
 
