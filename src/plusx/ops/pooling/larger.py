@@ -11,9 +11,9 @@ def larger(new, place, value, holder):
 
     `value`, from `holder`, comes before `new`, from `place`. They are numbers, or lanes of numbers.
 
-    A loop that keeps its best in memory must write it elsewhere than it read it. Of a choice between a number
-    and what already lies there the compiler makes a store that leaves some lanes as they are, and on AVX2
-    one such store takes as long as twenty comparisons.
+    A loop that keeps its best in memory writes it elsewhere than it read it. Of a choice between a number and
+    what already lies there the compiler makes a store that leaves some lanes as they are, and such a store
+    takes AMD's processors with AVX2 several times as long as the comparison.
     """
     wins = (wide(new) > wide(value)) | (wide(new) != wide(new))
     return choose(wins, new, value), choose(wins, place, holder)
