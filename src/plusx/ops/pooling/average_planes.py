@@ -11,22 +11,20 @@ from plusx.ops.lanes import EIGHT_LANES, broadcast, load, store
 from plusx.ops.parts import in_parts
 from plusx.ops.pooling.average_loops import take_means
 from plusx.ops.pooling.reach import UNROLLED, taps_inside
-from plusx.ops.pooling.squares import ROOM, turn, turn_back
+from plusx.ops.pooling.squares import ROOM, strip, strip_height, turn, turn_back
 
 
 @compiled
 def _forward(part, x, size, geometry, K, n, y):
     """Turn eight planes over, some rows at a time: they are a picture of eight channels then."""
     _, first, end = part
-    (H, W), s_h, start_h, (H_out, W_out) = size, geometry[0][0], geometry[1][0], geometry[3]
-    span, inside = len(K[0]), taps_inside(size, geometry, K)
-    together = max(1, min(H_out, (ROOM // W - span) // s_h + 1))
-    block = np.zeros(8 * W * min(H, (together - 1) * s_h + span), n.dtype)
+    (H, W), (H_out, W_out) = size, geometry[3]
+    together, reached = strip_height(size, geometry, K)
+    inside, block = taps_inside(size, geometry, K), np.zeros(8 * W * reached, n.dtype)
     means = np.zeros(8 * W_out * together, n.dtype)
     for plane in range(first, end, 8):
         for begin in range(0, H_out, together):
-            rows = begin, min(begin + together, H_out)
-            top, bottom = max(0, begin * s_h - start_h), min(H, (rows[1] - 1) * s_h - start_h + span)
+            rows, (top, bottom) = strip(begin, together, H, geometry, K)
             turn(x, plane, end - 1, top * W, (bottom - top) * W, block)
             take_means(block, 0, 8, EIGHT_LANES, W, top, geometry, K, inside, rows, n, means, 0)
             turn_back(means, y, plane, end - 1, begin * W_out, (rows[1] - begin) * W_out)

@@ -83,7 +83,8 @@ def _plane_max_forward(part, x, lowest, y, winner):
         for begin in range(0, pixels, ROOM):
             count = min(ROOM, pixels - begin)
             turn(x, n, end - 1, begin, count, block)
-            value, holder = load(block, 0, EIGHT_LANES), alike(load(block, 0, EIGHT_LANES), 0)
+            value = load(block, 0, EIGHT_LANES)
+            holder = alike(value, 0)
             for p in range(1, count):
                 value, holder = larger(load(block, 8 * p, EIGHT_LANES), p, value, holder)
             store(best, 0, value)

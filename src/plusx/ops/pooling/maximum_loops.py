@@ -67,17 +67,15 @@ def take_maxima(x, at, C, lanes, W, top, geometry, K, inside, rows, y, winner, t
             whole = K_h * K_w <= UNROLLED and low[p] - up[p] == K_h and right[q] - left[q] == K_w
             for first in range(0, C, len(lanes)):
                 k = corner + min(first, C - len(lanes))  # the last ones may come twice
+                i, j = up[p], left[q]
+                value = load(x, k + i * down + j * aside, lanes)
+                holder = alike(value, i * K_w + j)
                 if whole:  # the compiler writes the taps out
-                    value = load(x, k, lanes)
-                    holder = alike(value, 0)
                     for i in range(K_h):
                         for j in range(K_w):
                             new = load(x, k + i * down + j * aside, lanes)
                             value, holder = larger(new, i * K_w + j, value, holder)
                 else:
-                    i, j = up[p], left[q]
-                    value = load(x, k + i * down + j * aside, lanes)
-                    holder = alike(value, i * K_w + j)
                     for i in range(up[p], low[p]):
                         for j in range(left[q], right[q]):
                             new = load(x, k + i * down + j * aside, lanes)

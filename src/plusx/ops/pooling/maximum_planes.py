@@ -9,22 +9,20 @@ from plusx.ops.parts import in_parts
 from plusx.ops.pooling.larger import larger
 from plusx.ops.pooling.maximum_loops import take_maxima
 from plusx.ops.pooling.reach import taps_inside
-from plusx.ops.pooling.squares import ROOM, turn, turn_back
+from plusx.ops.pooling.squares import strip, strip_height, turn, turn_back
 
 
 @compiled
 def _forward(part, x, size, geometry, K, lowest, y, winner):
     """Turn eight planes over, some rows at a time: they are a picture of eight channels then."""
     _, first, end = part
-    (H, W), s_h, start_h, (H_out, W_out) = size, geometry[0][0], geometry[1][0], geometry[3]
-    span, inside = (len(K[0]) - 1) * geometry[2][0] + 1, taps_inside(size, geometry, K)
-    together = max(1, min(H_out, (ROOM // W - span) // s_h + 1))
-    block = np.full(8 * W * min(H, (together - 1) * s_h + span), lowest)
+    (H, W), (H_out, W_out) = size, geometry[3]
+    together, reached = strip_height(size, geometry, K)
+    inside, block = taps_inside(size, geometry, K), np.full(8 * W * reached, lowest)
     best, won = np.full(8 * W_out * together, lowest), np.full(8 * W_out * together, lowest)
     for n in range(first, end, 8):
         for begin in range(0, H_out, together):
-            rows = begin, min(begin + together, H_out)
-            top, bottom = max(0, begin * s_h - start_h), min(H, (rows[1] - 1) * s_h - start_h + span)
+            rows, (top, bottom) = strip(begin, together, H, geometry, K)
             turn(x, n, end - 1, top * W, (bottom - top) * W, block)
             take_maxima(block, 0, 8, EIGHT_LANES, W, top, geometry, K, inside, rows, best, won, 0)
             turn_back(best, y, n, end - 1, begin * W_out, (rows[1] - begin) * W_out)

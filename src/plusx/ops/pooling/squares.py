@@ -12,7 +12,7 @@ wherever a window begins. They are turned square by square, eight pixels of eigh
 import numpy as np
 
 from plusx.ops.bfloat16 import narrow, wide
-from plusx.ops.compiling import inlined
+from plusx.ops.compiling import compiled, inlined
 from plusx.ops.lanes import EIGHT_LANES, load, store, turned
 
 ROOM = 2048
@@ -42,7 +42,7 @@ def _in_block(p):
 
 
 @inlined
-def square(x, at):
+def _square(x, at):
     """Eight numbers from each of eight places on, turned over: eight times eight lanes."""
     return turned(
         (
@@ -73,7 +73,7 @@ def turn(x, n, last, begin, count, block):
         return
     for first in range(0, count, 8):
         p = min(first, count - 8)
-        rows, at = square(x, _in_planes(n, last, pixels, begin + p)), _in_block(p)
+        rows, at = _square(x, _in_planes(n, last, pixels, begin + p)), _in_block(p)
         for k in range(8):
             store(block, at[k], rows[k])
 
@@ -89,6 +89,24 @@ def turn_back(block, x, n, last, begin, count):
         return
     for first in range(0, count, 8):
         p = min(first, count - 8)
-        rows, at = square(block, _in_block(p)), _in_planes(n, last, pixels, begin + p)
+        rows, at = _square(block, _in_block(p)), _in_planes(n, last, pixels, begin + p)
         for k in range(8):
             store(x, at[k], rows[k])
+
+
+@compiled
+def strip_height(size, geometry, K):
+    """How many rows of windows are computed at a time, and how many rows of pixels they can reach."""
+    (H, W), s, d, H_out = size, geometry[0][0], geometry[2][0], geometry[3][0]
+    span = (len(K[0]) - 1) * d + 1
+    together = max(1, min(H_out, (ROOM // W - span) // s + 1))
+    return together, min(H, (together - 1) * s + span)
+
+
+@compiled
+def strip(begin, together, H, geometry, K):
+    """The rows of windows from `begin` on, and of the pixels they reach: of each the first and the end."""
+    s, start, d, H_out = geometry[0][0], geometry[1][0], geometry[2][0], geometry[3][0]
+    behind = min(begin + together, H_out)
+    last = (behind - 1) * s - start + (len(K[0]) - 1) * d
+    return (begin, behind), (max(0, begin * s - start), min(H, last + 1))
