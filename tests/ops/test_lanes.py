@@ -1,5 +1,8 @@
 """Eight or sixteen numbers at a time against NumPy, number for number."""
 
+import platform
+
+import numba
 import numpy as np
 import pytest
 import torch
@@ -15,6 +18,7 @@ from plusx.ops.lanes import (
     load,
     noughts,
     plus_product,
+    prefetch,
     store,
     turned,
 )
@@ -90,6 +94,13 @@ def test_a_square_is_turned_over(dtype) -> None:
     out = np.zeros_like(x)
     _turn(x, out)
     np.testing.assert_array_equal(out, x.T)
+
+
+def test_memory_is_asked_for_even_behind_the_end() -> None:
+    ask = numba.njit(lambda x: prefetch(x, 5 * x.size))  # not kept: code from the disk can't be looked at
+    ask(np.zeros(8, np.uint16))
+    (assembly,) = ask.inspect_asm().values()
+    assert "prefetch" in assembly or platform.machine().lower() not in ("x86_64", "amd64")
 
 
 @compiled

@@ -146,6 +146,24 @@ def store(_: Any, array: Any, index: Any, lanes: Any) -> Any:
 
 
 @intrinsic
+def prefetch(_: Any, array: Any, index: Any) -> Any:
+    """Ask the memory for the number, which is read later, and its neighbours; it may lie behind the end."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place = builder.bitcast(_place(context, builder, signature.args[0], *args), _BYTES)
+        function = cgutils.get_or_insert_function(builder.module, _PREFETCH, "llvm.prefetch.p0i8")
+        builder.call(function, [place, *(ir.IntType(32)(number) for number in _TO_READ_SOON)])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), generate
+
+
+_BYTES = ir.IntType(8).as_pointer()
+_PREFETCH = ir.FunctionType(ir.VoidType(), [_BYTES, *[ir.IntType(32)] * 3])
+_TO_READ_SOON = 0, 3, 1  # not to write; into the nearest cache; data
+
+
+@intrinsic
 def broadcast(_: Any, array: Any, index: Any, width: Any) -> Any:
     """One number of an array, so many times."""
     _check(array, *_REAL)

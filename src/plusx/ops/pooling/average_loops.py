@@ -10,6 +10,7 @@ from plusx.ops.bfloat16 import narrow, wide
 from plusx.ops.compiling import compiled, inlined
 from plusx.ops.lanes import alike, broadcast, load, store
 from plusx.ops.parts import in_parts
+from plusx.ops.pooling.ahead import ends_early, fetch_pixels
 from plusx.ops.pooling.reach import UNROLLED, taps_inside, windows_over
 
 
@@ -33,10 +34,11 @@ def _add_shares(grad_a, grad_b, n_a, n_b, total):
 
 
 @compiled
-def take_means(x, at, C, lanes, W, top, geometry, K, inside, rows, n, y, to):
+def take_means(x, at, C, lanes, W, top, geometry, K, inside, rows, n, y, to, fresh):
     """Write the means of some rows of windows over channels-last pixels, a vector of channels at a time.
 
     The pixels begin at `at` with row `top` of the picture, the means at `to` with the first of the rows.
+    Each window asks for its share of the pixels that the next row of windows adds, `fresh` of them.
     """
     K_h, K_w = len(K[0]), len(K[1])
     (s_h, s_w), (start_h, start_w), _, (_, W_out) = geometry
@@ -45,9 +47,11 @@ def take_means(x, at, C, lanes, W, top, geometry, K, inside, rows, n, y, to):
         for q in range(W_out):
             corner = at + ((p * s_h - start_h - top) * W + q * s_w - start_w) * C
             mean, divisor = to + ((p - rows[0]) * W_out + q) * C, broadcast(n, p * W_out + q, lanes)
+            soon = at + (((p + 1) * s_h - top) * W + q * fresh) * C
             whole = K_h * K_w <= UNROLLED and low[p] - up[p] == K_h and right[q] - left[q] == K_w
             for first in range(0, C, len(lanes)):
                 k = min(first, C - len(lanes))  # the last ones may come twice
+                fetch_pixels(x, soon + first, fresh, C)
                 total = alike(divisor, 0)
                 if whole:  # the compiler writes the taps out
                     for i in range(K_h):
@@ -64,9 +68,10 @@ def take_means(x, at, C, lanes, W, top, geometry, K, inside, rows, n, y, to):
 def _forward(part, x, C, lanes, size, geometry, K, n, y):
     _, begin, end = part
     inside, rows = taps_inside(size, geometry, K), (0, geometry[3][0])
+    fresh = geometry[0][0] * geometry[0][1] if ends_early(x, size[1] * C) else 0
     for picture in range(begin, end):
         at, to = picture * x.shape[1], picture * y.shape[1]
-        take_means(x, at, C, lanes, size[1], 0, geometry, K, inside, rows, n, y, to)
+        take_means(x, at, C, lanes, size[1], 0, geometry, K, inside, rows, n, y, to, fresh)
 
 
 @compiled

@@ -26,7 +26,7 @@ def _forward(part, x, size, geometry, K, n, y):
         for begin in range(0, H_out, together):
             rows, (top, bottom) = strip(begin, together, H, geometry, K)
             turn(x, plane, end - 1, top * W, (bottom - top) * W, block)
-            take_means(block, 0, 8, EIGHT_LANES, W, top, geometry, K, inside, rows, n, means, 0)
+            take_means(block, 0, 8, EIGHT_LANES, W, top, geometry, K, inside, rows, n, means, 0, 0)
             turn_back(means, y, plane, end - 1, begin * W_out, (rows[1] - begin) * W_out)
 
 

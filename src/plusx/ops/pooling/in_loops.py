@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from plusx.ops import loops
-from plusx.ops.lanes import EIGHT_LANES, MOST_LANES
+from plusx.ops.lanes import EIGHT_LANES, SIXTEEN_LANES
 from plusx.ops.loops import layout_of
 from plusx.ops.parts import Known, known, parts
 from plusx.ops.pooling import average_loops, average_planes, maximum_loops, maximum_planes
@@ -61,8 +61,8 @@ def _least_row(pictures: NDArray[Any]) -> int:
 
 
 def _lanes(C: int) -> Known:
-    """How many channels side by side are computed at a time."""
-    return MOST_LANES if len(MOST_LANES) <= C else EIGHT_LANES
+    """How many channels side by side are computed at a time; for some processors sixteen are two vectors."""
+    return SIXTEEN_LANES if len(SIXTEEN_LANES) <= C else EIGHT_LANES
 
 
 def _known(geometry: PoolGeometry) -> tuple[Known, Known]:

@@ -16,6 +16,7 @@ from plusx.ops.bfloat16 import narrow, wide
 from plusx.ops.compiling import compiled, inlined
 from plusx.ops.lanes import alike, load, store
 from plusx.ops.parts import in_parts
+from plusx.ops.pooling.ahead import ends_early, fetch_pixels
 from plusx.ops.pooling.larger import larger
 from plusx.ops.pooling.reach import UNROLLED, taps_inside, windows_over
 
@@ -52,10 +53,11 @@ def _add_two(grad, won, at_a, at_b, tap_a, tap_b, dx):
 
 
 @compiled
-def take_maxima(x, at, C, lanes, W, top, geometry, K, inside, rows, y, winner, to):
+def take_maxima(x, at, C, lanes, W, top, geometry, K, inside, rows, y, winner, to, fresh):
     """Write the maxima of some rows of windows over channels-last pixels, a vector of channels at a time.
 
     The pixels begin at `at` with row `top` of the picture, the maxima at `to` with the first of the rows.
+    Each window asks for its share of the pixels that the next row of windows adds, `fresh` of them.
     """
     K_h, K_w = len(K[0]), len(K[1])
     (s_h, s_w), (start_h, start_w), (d_h, d_w), (_, W_out) = geometry
@@ -64,18 +66,22 @@ def take_maxima(x, at, C, lanes, W, top, geometry, K, inside, rows, y, winner, t
         for q in range(W_out):
             corner = at + ((p * s_h - start_h - top) * W + q * s_w - start_w) * C
             maximum, down, aside = to + ((p - rows[0]) * W_out + q) * C, d_h * W * C, d_w * C
+            soon = at + (((p + 1) * s_h - top) * W + q * fresh) * C
             whole = K_h * K_w <= UNROLLED and low[p] - up[p] == K_h and right[q] - left[q] == K_w
             for first in range(0, C, len(lanes)):
                 k = corner + min(first, C - len(lanes))  # the last ones may come twice
-                i, j = up[p], left[q]
-                value = load(x, k + i * down + j * aside, lanes)
-                holder = alike(value, i * K_w + j)
-                if whole:  # the compiler writes the taps out
+                fetch_pixels(x, soon + first, fresh, C)
+                if whole:  # the compiler writes the taps out, if it sees where the first one lies
+                    value = load(x, k, lanes)
+                    holder = alike(value, 0)
                     for i in range(K_h):
                         for j in range(K_w):
                             new = load(x, k + i * down + j * aside, lanes)
                             value, holder = larger(new, i * K_w + j, value, holder)
                 else:
+                    i, j = up[p], left[q]
+                    value = load(x, k + i * down + j * aside, lanes)
+                    holder = alike(value, i * K_w + j)
                     for i in range(up[p], low[p]):
                         for j in range(left[q], right[q]):
                             new = load(x, k + i * down + j * aside, lanes)
@@ -88,9 +94,10 @@ def take_maxima(x, at, C, lanes, W, top, geometry, K, inside, rows, y, winner, t
 def _forward(part, x, C, lanes, size, geometry, K, y, winner):
     _, begin, end = part
     inside, rows = taps_inside(size, geometry, K), (0, geometry[3][0])
+    fresh = geometry[0][0] * geometry[0][1] if ends_early(x, size[1] * C) else 0
     for n in range(begin, end):
         at, to = n * x.shape[1], n * y.shape[1]
-        take_maxima(x, at, C, lanes, size[1], 0, geometry, K, inside, rows, y, winner, to)
+        take_maxima(x, at, C, lanes, size[1], 0, geometry, K, inside, rows, y, winner, to, fresh)
 
 
 @compiled

@@ -24,7 +24,7 @@ def _forward(part, x, size, geometry, K, lowest, y, winner):
         for begin in range(0, H_out, together):
             rows, (top, bottom) = strip(begin, together, H, geometry, K)
             turn(x, n, end - 1, top * W, (bottom - top) * W, block)
-            take_maxima(block, 0, 8, EIGHT_LANES, W, top, geometry, K, inside, rows, best, won, 0)
+            take_maxima(block, 0, 8, EIGHT_LANES, W, top, geometry, K, inside, rows, best, won, 0, 0)
             turn_back(best, y, n, end - 1, begin * W_out, (rows[1] - begin) * W_out)
             turn_back(won, winner, n, end - 1, begin * W_out, (rows[1] - begin) * W_out)
 

@@ -14,6 +14,7 @@ import numpy as np
 from plusx.ops.bfloat16 import narrow, wide
 from plusx.ops.compiling import compiled, inlined
 from plusx.ops.lanes import EIGHT_LANES, load, store, turned
+from plusx.ops.pooling.ahead import ends_early, fetch_pixels
 
 ROOM = 2048
 """Pixels of eight planes that are turned at a time: 64 KiB of float32, which stay in a near cache."""
@@ -63,9 +64,10 @@ def turn(x, n, last, begin, count, block):
     """Write pixels from `begin` on of planes n … n + 7 of x (planes, pixels) to block (count · 8,).
 
     There the last plane stands for those behind it, too. Of fewer than eight pixels there is no square; of
-    others, those at the end may be turned twice.
+    others, those at the end may be turned twice. Small planes are asked for eight ahead.
     """
     pixels = x.shape[1]
+    ahead = 8 if ends_early(x, pixels) else 0
     if count < 8:
         for p in range(count):
             for k in range(8):
@@ -73,6 +75,7 @@ def turn(x, n, last, begin, count, block):
         return
     for first in range(0, count, 8):
         p = min(first, count - 8)
+        fetch_pixels(x, (n + 8) * pixels + begin + p, ahead, pixels)
         rows, at = _square(x, _in_planes(n, last, pixels, begin + p)), _in_block(p)
         for k in range(8):
             store(block, at[k], rows[k])
