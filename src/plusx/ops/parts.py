@@ -112,7 +112,11 @@ _START, _NUMBER, _TEAM = "plusx_start", "plusx_thread_number", "plusx_team_size"
 
 
 def _borrowed(context: Any, builder: Any, kind: Any, value: Any) -> Any:
-    """An array without its owner: threads that count its users together wait for each other at every view."""
+    """Arrays without their owner: threads that count its users together wait for each other at every view."""
+    if isinstance(kind, types.BaseTuple):
+        kinds: list[Any] = list(kind)  # type: ignore[call-overload]
+        items = zip(kinds, cgutils.unpack_tuple(builder, value, len(kinds)), strict=True)
+        return context.make_tuple(builder, kind, [_borrowed(context, builder, *item) for item in items])
     if not isinstance(kind, types.Array):
         return value
     array = context.make_array(kind)(context, builder, value)

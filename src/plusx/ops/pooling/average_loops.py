@@ -11,7 +11,7 @@ from plusx.ops.compiling import compiled, inlined
 from plusx.ops.lanes import alike, broadcast, load, store
 from plusx.ops.parts import in_parts
 from plusx.ops.pooling.ahead import ends_early, fetch_pixels
-from plusx.ops.pooling.reach import UNROLLED, taps_inside, windows_over
+from plusx.ops.pooling.reach import UNROLLED
 
 
 @inlined
@@ -65,13 +65,13 @@ def take_means(x, at, C, lanes, W, top, geometry, K, inside, rows, n, y, to, fre
 
 
 @compiled
-def _forward(part, x, C, lanes, size, geometry, K, n, y):
+def _forward(part, x, C, lanes, W, geometry, K, inside, n, y):
     _, begin, end = part
-    inside, rows = taps_inside(size, geometry, K), (0, geometry[3][0])
-    fresh = geometry[0][0] * geometry[0][1] if ends_early(x, size[1] * C) else 0
+    s, rows = geometry[0], (0, geometry[3][0])
+    fresh = s[0] * s[1] if ends_early(x, W * C) else 0
     for picture in range(begin, end):
         at, to = picture * x.shape[1], picture * y.shape[1]
-        take_means(x, at, C, lanes, size[1], 0, geometry, K, inside, rows, n, y, to, fresh)
+        take_means(x, at, C, lanes, W, 0, geometry, K, inside, rows, n, y, to, fresh)
 
 
 @compiled
@@ -81,13 +81,12 @@ def forward(count, *arguments):
 
 
 @compiled
-def _backward(part, grad, C, size, geometry, K, n, dx):
+def _backward(part, grad, C, size, W_out, K, windows, n, dx):
     _, begin, end = part
     K_h, K_w = len(K[0]), len(K[1])
-    (H, W), (s_h, s_w), (start_h, start_w), _, (H_out, W_out) = size, *geometry
-    of_row, row_windows, _ = windows_over(H, K_h, s_h, start_h, 1, H_out)
-    of_column, column_windows, _ = windows_over(W, K_w, s_w, start_w, 1, W_out)
-    windows = np.zeros(K_h * K_w + 1, np.int64)
+    H, W = size
+    (of_row, row_windows, _), (of_column, column_windows, _) = windows
+    reaching = np.zeros(K_h * K_w + 1, np.int64)
     total, nothing = np.empty(C, n.dtype), np.zeros(C, grad.dtype)
     for picture in range(begin, end):
         for row in range(H):
@@ -95,14 +94,14 @@ def _backward(part, grad, C, size, geometry, K, n, dx):
                 found = 0
                 for a in range(of_row[row]):
                     for b in range(of_column[column]):
-                        windows[found] = row_windows[row, a] * W_out + column_windows[column, b]
+                        reaching[found] = row_windows[row, a] * W_out + column_windows[column, b]
                         found += 1
                 at = (row * W + column) * C
                 pixel = dx[picture, at : at + C]
                 if found == 0:
                     pixel[:] = 0
                     continue
-                first, second = windows[0], windows[1]
+                first, second = reaching[0], reaching[1]
                 a = grad[picture, first * C : (first + 1) * C]
                 if found == 1:
                     _give_alone(a, n[first], pixel)
@@ -113,7 +112,7 @@ def _backward(part, grad, C, size, geometry, K, n, dx):
                     continue
                 total[:] = 0
                 for m in range(0, found, 2):
-                    first, second = windows[m], windows[m + 1]
+                    first, second = reaching[m], reaching[m + 1]
                     a = grad[picture, first * C : (first + 1) * C]
                     b = grad[picture, second * C : (second + 1) * C] if m + 1 < found else nothing
                     _add_shares(a, b, n[first], n[second], total)

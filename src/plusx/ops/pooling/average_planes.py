@@ -10,18 +10,17 @@ from plusx.ops.compiling import compiled
 from plusx.ops.lanes import EIGHT_LANES, broadcast, load, store
 from plusx.ops.parts import in_parts
 from plusx.ops.pooling.average_loops import take_means
-from plusx.ops.pooling.reach import UNROLLED, taps_inside
+from plusx.ops.pooling.reach import UNROLLED
 from plusx.ops.pooling.squares import ROOM, strip, strip_height, turn, turn_back
 
 
 @compiled
-def _forward(part, x, size, geometry, K, n, y):
+def _forward(part, x, size, geometry, K, inside, n, y):
     """Turn eight planes over, some rows at a time: they are a picture of eight channels then."""
     _, first, end = part
     (H, W), (H_out, W_out) = size, geometry[3]
     together, reached = strip_height(size, geometry, K)
-    inside, block = taps_inside(size, geometry, K), np.zeros(8 * W * reached, n.dtype)
-    means = np.zeros(8 * W_out * together, n.dtype)
+    block, means = np.zeros(8 * W * reached, n.dtype), np.zeros(8 * W_out * together, n.dtype)
     for plane in range(first, end, 8):
         for begin in range(0, H_out, together):
             rows, (top, bottom) = strip(begin, together, H, geometry, K)
@@ -37,12 +36,12 @@ def forward(count, *arguments):
 
 
 @compiled
-def _backward(part, grad, size, geometry, K, n, dx):
+def _backward(part, grad, size, geometry, K, inside, n, dx):
     """Turn eight gradients over; for some rows of pixels at a time, each window adds its share to its own."""
     _, first, end = part
     K_h, K_w = len(K[0]), len(K[1])
     (H, W), (s_h, s_w), (start_h, start_w), _, (H_out, W_out) = size, *geometry
-    up, low, left, right = taps_inside(size, geometry, K)
+    up, low, left, right = inside
     together = max(1, min(H, ROOM // W))
     pixels = np.zeros(8 * W * together, n.dtype)
     gradients = np.zeros(8 * W_out * min(H_out, (together + K_h - 2) // s_h + 1), n.dtype)

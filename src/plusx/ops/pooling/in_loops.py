@@ -12,6 +12,7 @@ from plusx.ops.lanes import EIGHT_LANES, SIXTEEN_LANES
 from plusx.ops.loops import layout_of
 from plusx.ops.parts import Known, known, parts
 from plusx.ops.pooling import average_loops, average_planes, maximum_loops, maximum_planes
+from plusx.ops.pooling.reach import taps_inside, windows_over
 from plusx.ops.pooling.windows import PoolGeometry
 from plusx.ops.shape import Pair
 
@@ -33,15 +34,15 @@ def max_forward(x: Tensor, geometry: PoolGeometry, y: Tensor, winner: Tensor) ->
     """Fill y and winner (N, C, H_out, W_out), laid out as x."""
     size, layout, K = (x.shape[2], x.shape[3]), layout_of(x), _known(geometry)
     pictures, best, won = (loops.as_pictures(t, layout) for t in (x, y, winner))
-    count = parts(pictures)
+    count, inside = parts(pictures), taps_inside(size, geometry)
     if layout == torch.channels_last:
         C = x.shape[1]
-        maximum_loops.forward(count, pictures, C, _lanes(C), size, geometry[1:], K, best, won)
+        maximum_loops.forward(count, pictures, C, _lanes(C), size[1], geometry[1:], K, inside, best, won)
     elif _in_wide_tiles(size, geometry, _least_row(pictures)):
         maximum_planes.forward_tiled(count, pictures, size[1], K, best, won)
     else:
         lowest = loops.widened(x, -torch.inf)
-        maximum_planes.forward(count, pictures, size, geometry[1:], K, lowest, best, won)
+        maximum_planes.forward(count, pictures, size, geometry[1:], K, inside, lowest, best, won)
 
 
 def _in_wide_tiles(size: Pair, geometry: PoolGeometry, least: int = WIDE_ROW) -> bool:
@@ -75,7 +76,8 @@ def max_backward(grad: Tensor, winner: Tensor, geometry: PoolGeometry, dx: Tenso
     gradients, won, pixels = (loops.as_pictures(t, layout) for t in (grad, winner, dx))
     count = parts(pixels)
     if layout == torch.channels_last:
-        maximum_loops.backward(count, gradients, grad.shape[1], size, geometry[1:], K, won, pixels)
+        windows, C = windows_over(size, geometry), grad.shape[1]
+        maximum_loops.backward(count, gradients, C, size, grad.shape[3], K, windows, won, pixels)
     elif _in_wide_tiles(size, geometry):
         maximum_planes.backward_tiled(count, gradients, size[1], K, won, pixels)
     else:
@@ -86,14 +88,14 @@ def average_forward(x: Tensor, n: Tensor, geometry: PoolGeometry, y: Tensor) -> 
     """Fill y (N, C, H_out, W_out), laid out as x; `n` (H_out, W_out) says by how much each sum is divided."""
     size, layout, K = (x.shape[2], x.shape[3]), layout_of(x), _known(geometry)
     pictures, means, counts = loops.as_pictures(x, layout), loops.as_pictures(y, layout), n.flatten().numpy()
-    count = parts(pictures)
+    count, inside = parts(pictures), taps_inside(size, geometry)
     if layout == torch.channels_last:
         C = x.shape[1]
-        average_loops.forward(count, pictures, C, _lanes(C), size, geometry[1:], K, counts, means)
+        average_loops.forward(count, pictures, C, _lanes(C), size[1], geometry[1:], K, inside, counts, means)
     elif _in_wide_tiles(size, geometry):
         average_planes.forward_tiled(count, pictures, size[1], K, counts[0], means)
     else:
-        average_planes.forward(count, pictures, size, geometry[1:], K, counts, means)
+        average_planes.forward(count, pictures, size, geometry[1:], K, inside, counts, means)
 
 
 def average_backward(grad: Tensor, n: Tensor, geometry: PoolGeometry, dx: Tensor) -> None:
@@ -102,8 +104,11 @@ def average_backward(grad: Tensor, n: Tensor, geometry: PoolGeometry, dx: Tensor
     gradients, pixels = loops.as_pictures(grad, layout), loops.as_pictures(dx, layout)
     count, counts = parts(pixels), n.flatten().numpy()
     if layout == torch.channels_last:
-        average_loops.backward(count, gradients, grad.shape[1], size, geometry[1:], K, counts, pixels)
+        windows, C = windows_over(size, geometry), grad.shape[1]
+        average_loops.backward(count, gradients, C, size, grad.shape[3], K, windows, counts, pixels)
     elif _in_wide_tiles(size, geometry):
         average_planes.backward_tiled(count, gradients, size[1], K, counts[0], pixels)
     else:
-        average_planes.backward(count, gradients, size, geometry[1:], K, counts, pixels)
+        average_planes.backward(
+            count, gradients, size, geometry[1:], K, taps_inside(size, geometry), counts, pixels
+        )

@@ -5,9 +5,10 @@ taps that lies inside the picture is a fixed row of comparisons. The running max
 registers, for eight or sixteen channels at a time. Backward, each pixel collects from the windows that reach
 it and is written once.
 
-Arrays are the tensors' own memory: x (N, H·W·C) and y, winner (N, H_out·W_out·C); `geometry` is without its
-K. The type of winner is wide enough for K_h · K_w: the taps, and the number that stands for none. Contiguous
-pictures have loops of their own, `plusx.ops.pooling.maximum_planes`.
+Arrays are the tensors' own memory: x (N, H·W·C) and y, winner (N, H_out·W_out·C). The type of winner is wide
+enough for K_h · K_w: the taps, and the number that stands for none. `geometry` is without its K; `inside` and
+`windows` are from `plusx.ops.pooling.reach`. Contiguous pictures have loops of their own,
+`plusx.ops.pooling.maximum_planes`.
 """
 
 import numpy as np
@@ -18,7 +19,7 @@ from plusx.ops.lanes import alike, load, store
 from plusx.ops.parts import in_parts
 from plusx.ops.pooling.ahead import ends_early, fetch_pixels
 from plusx.ops.pooling.larger import larger
-from plusx.ops.pooling.reach import UNROLLED, taps_inside, windows_over
+from plusx.ops.pooling.reach import UNROLLED
 
 
 @inlined
@@ -91,13 +92,13 @@ def take_maxima(x, at, C, lanes, W, top, geometry, K, inside, rows, y, winner, t
 
 
 @compiled
-def _forward(part, x, C, lanes, size, geometry, K, y, winner):
+def _forward(part, x, C, lanes, W, geometry, K, inside, y, winner):
     _, begin, end = part
-    inside, rows = taps_inside(size, geometry, K), (0, geometry[3][0])
-    fresh = geometry[0][0] * geometry[0][1] if ends_early(x, size[1] * C) else 0
+    s, rows = geometry[0], (0, geometry[3][0])
+    fresh = s[0] * s[1] if ends_early(x, W * C) else 0
     for n in range(begin, end):
         at, to = n * x.shape[1], n * y.shape[1]
-        take_maxima(x, at, C, lanes, size[1], 0, geometry, K, inside, rows, y, winner, to, fresh)
+        take_maxima(x, at, C, lanes, W, 0, geometry, K, inside, rows, y, winner, to, fresh)
 
 
 @compiled
@@ -107,12 +108,11 @@ def forward(count, *arguments):
 
 
 @compiled
-def _backward(part, grad, C, size, geometry, K, winner, dx):
+def _backward(part, grad, C, size, W_out, K, windows, winner, dx):
     _, first, end = part
     K_h, K_w = len(K[0]), len(K[1])
-    (H, W), (s_h, s_w), (start_h, start_w), (d_h, d_w), (H_out, W_out) = size, *geometry
-    of_row, row_windows, row_taps = windows_over(H, K_h, s_h, start_h, d_h, H_out)
-    of_column, column_windows, column_taps = windows_over(W, K_w, s_w, start_w, d_w, W_out)
+    H, W = size
+    (of_row, row_windows, row_taps), (of_column, column_windows, column_taps) = windows
     at, tap = np.empty(K_h * K_w + 1, np.uintp), np.empty(K_h * K_w + 1, winner.dtype)
     for n in range(first, end):
         for row in range(H):

@@ -8,17 +8,16 @@ from plusx.ops.lanes import EIGHT_LANES
 from plusx.ops.parts import in_parts
 from plusx.ops.pooling.larger import larger
 from plusx.ops.pooling.maximum_loops import take_maxima
-from plusx.ops.pooling.reach import taps_inside
 from plusx.ops.pooling.squares import strip, strip_height, turn, turn_back
 
 
 @compiled
-def _forward(part, x, size, geometry, K, lowest, y, winner):
+def _forward(part, x, size, geometry, K, inside, lowest, y, winner):
     """Turn eight planes over, some rows at a time: they are a picture of eight channels then."""
     _, first, end = part
     (H, W), (H_out, W_out) = size, geometry[3]
     together, reached = strip_height(size, geometry, K)
-    inside, block = taps_inside(size, geometry, K), np.full(8 * W * reached, lowest)
+    block = np.full(8 * W * reached, lowest)
     best, won = np.full(8 * W_out * together, lowest), np.full(8 * W_out * together, lowest)
     for n in range(first, end, 8):
         for begin in range(0, H_out, together):

@@ -1,18 +1,45 @@
 """Which windows of a pooling reach a pixel, which of their taps lie inside, and which are written out."""
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from plusx.ops.compiling import compiled
+from plusx.ops.pooling.windows import PoolGeometry
+from plusx.ops.shape import Pair
 
 UNROLLED = 16
 """Taps of a pooling window that are written out one after the other; a larger window is walked."""
+Numbers = NDArray[np.int64]
 
 
-@compiled
-def windows_over(length: int, K: int, s: int, start: int, d: int, out: int) -> Any:
-    """For each pixel of an axis: how many windows reach it, which (in order), and through which tap."""
+@lru_cache(maxsize=256)
+def taps_inside(size: Pair, geometry: PoolGeometry) -> tuple[Numbers, ...]:
+    """Which taps of the windows lie inside: the first and the end by rows, then by columns.
+
+    >>> taps_inside((4, 4), PoolGeometry(K=(3, 3), stride=(2, 2), start=(1, 1), dilation=(1, 1), out=(2, 2)))
+    (array([1, 0]), array([3, 3]), array([1, 0]), array([3, 3]))
+    """
+    bounds = []
+    for length, K, s, start, d, out in zip(size, *geometry, strict=True):
+        begin = np.arange(out) * s - start
+        bounds += [np.maximum(0, -(begin // d)), np.minimum(K, (length - 1 - begin) // d + 1)]
+    return tuple(bounds)
+
+
+@lru_cache(maxsize=256)
+def windows_over(size: Pair, geometry: PoolGeometry) -> tuple[Any, ...]:
+    """How many windows reach each row, which (in order), and through which of their taps; and each column.
+
+    >>> rows, _ = windows_over((4, 4), PoolGeometry((3, 3), (2, 2), (1, 1), (1, 1), (2, 2)))
+    >>> rows[0], rows[1][1], rows[2][1]  # the second row is the last of window 0 and the first of window 1
+    (array([1, 2, 1, 1]), array([0, 1, 0]), array([2, 0, 0]))
+    """
+    return tuple(_over_axis(*axis) for axis in zip(size, *geometry, strict=True))
+
+
+def _over_axis(length: int, K: int, s: int, start: int, d: int, out: int) -> tuple[Numbers, ...]:
     count = np.zeros(length, np.int64)
     windows, taps = np.zeros((length, K), np.int64), np.zeros((length, K), np.int64)
     for p in range(out):
@@ -22,23 +49,3 @@ def windows_over(length: int, K: int, s: int, start: int, d: int, out: int) -> A
                 windows[pixel, count[pixel]], taps[pixel, count[pixel]] = p, i
                 count[pixel] += 1
     return count, windows, taps
-
-
-@compiled
-def _inside(length: int, K: int, s: int, start: int, d: int, out: int) -> Any:
-    """For each window of an axis: its first tap that lies inside the picture, and the one behind the last."""
-    first, end = np.zeros(out, np.int64), np.zeros(out, np.int64)
-    for p in range(out):
-        begin = p * s - start
-        first[p] = max(0, -(begin // d))
-        end[p] = min(K, (length - 1 - begin) // d + 1)
-    return first, end
-
-
-@compiled
-def taps_inside(size: Any, geometry: Any, K: Any) -> Any:
-    """Which taps of the windows lie inside: the first and the end by rows, then by columns."""
-    s, start, d, out = geometry
-    up, low = _inside(size[0], len(K[0]), s[0], start[0], d[0], out[0])
-    left, right = _inside(size[1], len(K[1]), s[1], start[1], d[1], out[1])
-    return up, low, left, right

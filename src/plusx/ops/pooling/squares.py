@@ -59,7 +59,7 @@ def _square(x, at):
     )
 
 
-@inlined
+@compiled
 def turn(x, n, last, begin, count, block):
     """Write pixels from `begin` on of planes n … n + 7 of x (planes, pixels) to block (count · 8,).
 
@@ -81,7 +81,7 @@ def turn(x, n, last, begin, count, block):
             store(block, at[k], rows[k])
 
 
-@inlined
+@compiled
 def turn_back(block, x, n, last, begin, count):
     """Write the block to those pixels."""
     pixels = x.shape[1]
