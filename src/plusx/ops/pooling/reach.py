@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from plusx.ops.pooling.windows import PoolGeometry
 from plusx.ops.shape import Pair
 
+Numbers = NDArray[np.int64]
 UNROLLED = 16
 """Taps of a pooling window that are written out one after the other; a larger window is walked."""
-Numbers = NDArray[np.int64]
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def taps_inside(size: Pair, geometry: PoolGeometry) -> tuple[Numbers, ...]:
     """Which taps of the windows lie inside: the first and the end by rows, then by columns.
 
@@ -28,7 +28,7 @@ def taps_inside(size: Pair, geometry: PoolGeometry) -> tuple[Numbers, ...]:
     return tuple(bounds)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def windows_over(size: Pair, geometry: PoolGeometry) -> tuple[Any, ...]:
     """How many windows reach each row, which (in order), and through which of their taps; and each column.
 
@@ -40,12 +40,12 @@ def windows_over(size: Pair, geometry: PoolGeometry) -> tuple[Any, ...]:
 
 
 def _over_axis(length: int, K: int, s: int, start: int, d: int, out: int) -> tuple[Numbers, ...]:
-    count = np.zeros(length, np.int64)
+    count, p = np.zeros(length, np.int64), np.arange(out)
     windows, taps = np.zeros((length, K), np.int64), np.zeros((length, K), np.int64)
-    for p in range(out):
-        for i in range(K):
-            pixel = p * s + i * d - start
-            if 0 <= pixel < length:
-                windows[pixel, count[pixel]], taps[pixel, count[pixel]] = p, i
-                count[pixel] += 1
+    for i in reversed(range(K)):  # a pixel's first window reaches it by the latest tap
+        pixels = p * s + i * d - start
+        inside = (pixels >= 0) & (pixels < length)
+        at = pixels[inside]
+        windows[at, count[at]], taps[at, count[at]] = p[inside], i
+        count[at] += 1
     return count, windows, taps
