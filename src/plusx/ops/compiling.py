@@ -27,8 +27,12 @@ def reordering(function: Any) -> Any:
 
 def _kept(function: Any, fastmath: set[str]) -> Any:
     """Compile and keep the code; where nothing can be written, each process compiles for itself."""
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": fastmath}
-    options["no_cfunc_wrapper"] = True  # C calls none of them, and it takes time to compile
+    options: dict[str, Any] = {
+        "nogil": True,
+        "error_model": "numpy",
+        "fastmath": fastmath,
+        "no_cfunc_wrapper": True,  # C calls none of them, and it takes time to compile
+    }
     try:
         loop = njit(cache=True, **options)(function)
     except RuntimeError:  # neither the package's folder nor the user's can be written

@@ -18,7 +18,7 @@ def ends_early(x, count):
 
 
 @inlined
-def fetch_pixels(x, begin, count, C):
-    """Ask for one line of each pixel: those of `count` pixels, C numbers apart."""
-    for pixel in range(count):
-        prefetch(x, begin + pixel * C)
+def fetch(x, begin, count, apart):
+    """Ask for `count` numbers of x and their neighbours: those of pixels or planes, so many numbers apart."""
+    for k in range(count):
+        prefetch(x, begin + k * apart)

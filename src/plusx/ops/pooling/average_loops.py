@@ -10,7 +10,7 @@ from plusx.ops.bfloat16 import narrow, wide
 from plusx.ops.compiling import compiled, inlined
 from plusx.ops.lanes import alike, broadcast, load, store
 from plusx.ops.parts import in_parts
-from plusx.ops.pooling.ahead import ends_early, fetch_pixels
+from plusx.ops.pooling.ahead import ends_early, fetch
 from plusx.ops.pooling.reach import UNROLLED
 
 
@@ -51,7 +51,7 @@ def take_means(x, at, C, lanes, W, top, geometry, K, inside, rows, n, y, to, fre
             whole = K_h * K_w <= UNROLLED and low[p] - up[p] == K_h and right[q] - left[q] == K_w
             for first in range(0, C, len(lanes)):
                 k = min(first, C - len(lanes))  # the last ones may come twice
-                fetch_pixels(x, soon + first, fresh, C)
+                fetch(x, soon + first, fresh, C)
                 total = alike(divisor, 0)
                 if whole:  # the compiler writes the taps out
                     for i in range(K_h):

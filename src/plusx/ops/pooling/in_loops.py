@@ -34,14 +34,14 @@ def max_forward(x: Tensor, geometry: PoolGeometry, y: Tensor, winner: Tensor) ->
     """Fill y and winner (N, C, H_out, W_out), laid out as x."""
     size, layout, K = (x.shape[2], x.shape[3]), layout_of(x), _known(geometry)
     pictures, best, won = (loops.as_pictures(t, layout) for t in (x, y, winner))
-    count, inside = parts(pictures), taps_inside(size, geometry)
+    count = parts(pictures)
     if layout == torch.channels_last:
-        C = x.shape[1]
+        inside, C = taps_inside(size, geometry), x.shape[1]
         maximum_loops.forward(count, pictures, C, _lanes(C), size[1], geometry[1:], K, inside, best, won)
     elif _in_wide_tiles(size, geometry, _least_row(pictures)):
         maximum_planes.forward_tiled(count, pictures, size[1], K, best, won)
     else:
-        lowest = loops.widened(x, -torch.inf)
+        inside, lowest = taps_inside(size, geometry), loops.widened(x, -torch.inf)
         maximum_planes.forward(count, pictures, size, geometry[1:], K, inside, lowest, best, won)
 
 
@@ -88,13 +88,14 @@ def average_forward(x: Tensor, n: Tensor, geometry: PoolGeometry, y: Tensor) -> 
     """Fill y (N, C, H_out, W_out), laid out as x; `n` (H_out, W_out) says by how much each sum is divided."""
     size, layout, K = (x.shape[2], x.shape[3]), layout_of(x), _known(geometry)
     pictures, means, counts = loops.as_pictures(x, layout), loops.as_pictures(y, layout), n.flatten().numpy()
-    count, inside = parts(pictures), taps_inside(size, geometry)
+    count = parts(pictures)
     if layout == torch.channels_last:
-        C = x.shape[1]
+        inside, C = taps_inside(size, geometry), x.shape[1]
         average_loops.forward(count, pictures, C, _lanes(C), size[1], geometry[1:], K, inside, counts, means)
     elif _in_wide_tiles(size, geometry):
         average_planes.forward_tiled(count, pictures, size[1], K, counts[0], means)
     else:
+        inside = taps_inside(size, geometry)
         average_planes.forward(count, pictures, size, geometry[1:], K, inside, counts, means)
 
 
@@ -109,6 +110,5 @@ def average_backward(grad: Tensor, n: Tensor, geometry: PoolGeometry, dx: Tensor
     elif _in_wide_tiles(size, geometry):
         average_planes.backward_tiled(count, gradients, size[1], K, counts[0], pixels)
     else:
-        average_planes.backward(
-            count, gradients, size, geometry[1:], K, taps_inside(size, geometry), counts, pixels
-        )
+        inside = taps_inside(size, geometry)
+        average_planes.backward(count, gradients, size, geometry[1:], K, inside, counts, pixels)

@@ -17,7 +17,7 @@ from plusx.ops.bfloat16 import narrow, wide
 from plusx.ops.compiling import compiled, inlined
 from plusx.ops.lanes import alike, load, store
 from plusx.ops.parts import in_parts
-from plusx.ops.pooling.ahead import ends_early, fetch_pixels
+from plusx.ops.pooling.ahead import ends_early, fetch
 from plusx.ops.pooling.larger import larger
 from plusx.ops.pooling.reach import UNROLLED
 
@@ -71,7 +71,7 @@ def take_maxima(x, at, C, lanes, W, top, geometry, K, inside, rows, y, winner, t
             whole = K_h * K_w <= UNROLLED and low[p] - up[p] == K_h and right[q] - left[q] == K_w
             for first in range(0, C, len(lanes)):
                 k = corner + min(first, C - len(lanes))  # the last ones may come twice
-                fetch_pixels(x, soon + first, fresh, C)
+                fetch(x, soon + first, fresh, C)
                 if whole:  # the compiler writes the taps out, if it sees where the first one lies
                     value = load(x, k, lanes)
                     holder = alike(value, 0)

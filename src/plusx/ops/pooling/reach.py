@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plusx.ops.pooling.windows import PoolGeometry
+from plusx.ops.pooling.windows import PoolGeometry, along_axis
 from plusx.ops.shape import Pair
 
 Numbers = NDArray[np.int64]
@@ -40,12 +40,11 @@ def windows_over(size: Pair, geometry: PoolGeometry) -> tuple[Any, ...]:
 
 
 def _over_axis(length: int, K: int, s: int, start: int, d: int, out: int) -> tuple[Numbers, ...]:
-    count, p = np.zeros(length, np.int64), np.arange(out)
+    count, every, p = np.zeros(length, np.int64), np.arange(length), np.arange(out)
     windows, taps = np.zeros((length, K), np.int64), np.zeros((length, K), np.int64)
-    for i in reversed(range(K)):  # a pixel's first window reaches it by the latest tap
-        pixels = p * s + i * d - start
-        inside = (pixels >= 0) & (pixels < length)
-        at = pixels[inside]
-        windows[at, count[at]], taps[at, count[at]] = p[inside], i
+    # Backwards, since a pixel's first window reaches it by the latest tap.
+    for i, reaching, pixels in reversed(list(along_axis(length, K, s, start, d, out))):
+        at = every[pixels]
+        windows[at, count[at]], taps[at, count[at]] = p[reaching], i
         count[at] += 1
     return count, windows, taps

@@ -14,7 +14,7 @@ import numpy as np
 from plusx.ops.bfloat16 import narrow, wide
 from plusx.ops.compiling import compiled, inlined
 from plusx.ops.lanes import EIGHT_LANES, load, store, turned
-from plusx.ops.pooling.ahead import ends_early, fetch_pixels
+from plusx.ops.pooling.ahead import ends_early, fetch
 
 ROOM = 2048
 """Pixels of eight planes that are turned at a time: 64 KiB of float32, which stay in a near cache."""
@@ -75,7 +75,7 @@ def turn(x, n, last, begin, count, block):
         return
     for first in range(0, count, 8):
         p = min(first, count - 8)
-        fetch_pixels(x, (n + 8) * pixels + begin + p, ahead, pixels)
+        fetch(x, (n + 8) * pixels + begin + p, ahead, pixels)
         rows, at = _square(x, _in_planes(n, last, pixels, begin + p)), _in_block(p)
         for k in range(8):
             store(block, at[k], rows[k])

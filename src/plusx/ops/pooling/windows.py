@@ -26,7 +26,7 @@ class PoolGeometry(NamedTuple):
     out: Pair
 
 
-def _axis(
+def along_axis(
     length: int, K: int, s: int, start: int, d: int, outputs: int
 ) -> Iterator[tuple[int, slice, slice]]:
     """Yield each tap of one axis, the windows where it is inside the picture and the pixels it reads."""
@@ -41,8 +41,8 @@ def _axis(
 def taps(size: Pair, geometry: PoolGeometry) -> Iterator[tuple[int, Index, Index]]:
     """Yield (i·K_w + j, where in the output, where in the input) for each tap (i, j), in row-major order."""
     K, s, start, d, out = geometry
-    for i, out_rows, in_rows in _axis(size[0], K[0], s[0], start[0], d[0], out[0]):
-        for j, out_columns, in_columns in _axis(size[1], K[1], s[1], start[1], d[1], out[1]):
+    for i, out_rows, in_rows in along_axis(size[0], K[0], s[0], start[0], d[0], out[0]):
+        for j, out_columns, in_columns in along_axis(size[1], K[1], s[1], start[1], d[1], out[1]):
             yield i * K[1] + j, (..., out_rows, out_columns), (..., in_rows, in_columns)
 
 
